@@ -1,0 +1,311 @@
+# lguest: a literate hypervisor. `make help' lists the targets.
+#
+# lguest.nw is the only source of program and book. Every file that is tangled
+# out of it stands in one of the lists below; a chunk that is neither used nor
+# listed here fails the build.
+
+CONTRACT = contract/lguest.h contract/block.h contract/net.h
+LAUNCHER = \
+	launcher/main.c \
+	launcher/options.c launcher/options.h \
+	launcher/memory.c launcher/memory.h \
+	launcher/loader.c launcher/loader.h \
+	launcher/device.c launcher/device.h \
+	launcher/virtqueue.c launcher/virtqueue.h \
+	launcher/waker.c launcher/waker.h \
+	launcher/console.c launcher/console.h \
+	launcher/net.c launcher/net.h \
+	launcher/block.c launcher/block.h \
+	launcher/rng.c launcher/rng.h \
+	launcher/guest.c launcher/guest.h \
+	launcher/run.c launcher/run.h
+HOST = host/host.h host/rawsys.h host/dev.c host/dev.h host/user.c
+INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
+	host/inside/offsets.h host/inside/filter.h host/inside/image.lds \
+	host/inside/entry.S host/inside/start.c host/inside/trap.c \
+	host/inside/dies.c host/inside/hypercall.c host/inside/shadow.c \
+	host/inside/ownmap.c host/inside/segment.c host/inside/emulate.c \
+	host/inside/interrupt.c host/inside/schedule.c \
+	host/inside/userview.c host/inside/signals.c host/inside/filter.c \
+	host/inside/viewstart.S host/inside/view.c host/images.S
+GUEST = guest/kernel.lds guest/entry.S guest/kernel.h guest/syscalls.h \
+	guest/boot.c guest/print.c guest/traps.c guest/clock.c \
+	guest/memory.c guest/space.c guest/process.c guest/ustar.c \
+	guest/exec.c guest/syscall.c guest/virtio.c guest/virtio.h \
+	guest/net.c guest/net.h guest/inet.c guest/block.c guest/block.h \
+	guest/ext2.c guest/ext2.h guest/file.c guest/rng.c guest/rng.h \
+	guest/console.c guest/selftest.c \
+	guest/archive.S
+# The user programs: guest/user/NAME.c each; all else in USER is their library.
+PROGRAMS = sh hello primes spin forks fpu divide touchkernel probe bench true diskspeed \
+	charspeed latency
+USER = guest/user/user.lds guest/user/crt.S guest/user/ulib.c \
+	guest/user/ulib.h $(PROGRAMS:%=guest/user/%.c)
+# Guests that attack their Host.
+ATTACK = guest/attack/attack.h guest/attack/attack.lds \
+	guest/attack/kernel.S guest/attack/alone.S guest/attack/below.S guest/attack/fuzz.S \
+	guest/attack/user.S guest/user/attack.c
+# Text files of the initrd, as they are: guest/files/NAME.
+FILES = guest/files/motd
+
+NW := lguest.nw
+B := build
+TOP := $(CURDIR)
+ROOTS = $(CONTRACT) $(LAUNCHER) $(HOST) $(INSIDE) $(GUEST) $(USER) $(ATTACK) $(FILES)
+T := $B/t
+
+CC = gcc
+MUSLCC = musl-gcc -idirafter /usr/include \
+	-idirafter /usr/include/x86_64-linux-gnu
+OPT = -O2 -g
+WARN = -Wall -Wextra -Wshadow -Wconversion -Werror
+CFLAGS = $(OPT) -std=gnu11 $(WARN)
+PLACE = -ffile-prefix-map=$(TOP)=. -I$T -MMD -MP
+FREESTANDING = -m32 -march=i686 -ffreestanding -fno-pic -fno-pie \
+	-fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+export SOURCE_DATE_EPOCH ?= 1217289600
+export PYTHONDONTWRITEBYTECODE = 1
+export LC_ALL = C.UTF-8
+export TEXMFVAR = $(TOP)/$B/texmf
+export B CC
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DELETE_ON_ERROR:
+.SUFFIXES:
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc) --no-print-directory
+endif
+
+.PHONY: all program book help src lint demo check bench clean lguest32 \
+	lguest-musl asan FORCE
+all: program book
+
+## program       the Launcher, the Guest and its initrd
+program: $B/lguest $B/guest $B/initrd.tar
+
+help:
+	@echo "all           program and book (this is what a plain make does)"
+	@sed -n 's/^## //p' Makefile
+
+# ---- tangle -----------------------------------------------------------------
+# One pass writes all files, and leaves alone what did not change. What only
+# moved (its line numbers changed) is compiled anew by all, book and check, not
+# while you edit one chunk and say `make build/lguest'.
+EXACT := $(filter all program check lint,$(or $(MAKECMDGOALS),all))
+ifneq ($(EXACT),)
+ifneq ($(wildcard $T/.moved),)
+$(shell rm -f $B/.tangled)
+endif
+endif
+
+$(addprefix $T/,$(ROOTS)): $B/.tangled ;
+$B/.tangled: $(NW) Makefile book/tangle book/literate.py
+	@mkdir -p $B
+	@echo "  TANGLE $(NW)"
+	@book/tangle $(if $(EXACT),--exact) $(NW) $T $(ROOTS)
+	@touch $@
+
+## src           the program as plain C in build/src, chunk names as comments
+src:
+	@book/tangle --src $(NW) $B/src $(ROOTS)
+
+## lint          check the source: chunks, columns, blanks; print its measures
+lint: $B/.linted
+$B/.linted: $(NW) Makefile book/lint book/literate.py
+	@mkdir -p $B
+	@book/lint $(NW) $(ROOTS) > $B/lint.txt || \
+	  { cat $B/lint.txt; exit $(if $(DRAFT),0,1); }
+	@tail -n 1 $B/lint.txt
+	@touch $@
+
+# ---- the Host's inside: rules of its own (host/inside/*) ----------------------
+# INSIDE lists its files; INSIDE_O is the object (or objects) that the Launcher
+# links, the flat image as data.
+INSIDE_O = $B/o/images.o
+INSIDE_FLAGS = $(CC) -O2 -g -std=gnu11 $(WARN) -ffreestanding -fno-builtin \
+	-fPIE -fvisibility=hidden -mgeneral-regs-only -mno-red-zone \
+	-fno-stack-protector -fcf-protection=none -fno-jump-tables \
+	-fno-asynchronous-unwind-tables
+# Both images share the last two; the Host has what is its own alone.
+VIEW_SRC = host/inside/viewstart.S host/inside/view.c
+BOTH_SRC = host/inside/signals.c host/inside/filter.c
+HOST_SRC = $(filter-out $(VIEW_SRC) $(BOTH_SRC) host/images.S,\
+	$(filter %.c %.S,$(INSIDE)))
+inside_o = $(patsubst %,$B/o/%.o,$(basename $1))
+$B/o/inside.flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(INSIDE_FLAGS)' | cmp -s - $@ || echo '$(INSIDE_FLAGS)' > $@
+$B/o/host/inside/%.o: $T/host/inside/%.c $B/o/inside.flags | $B/.tangled
+	@mkdir -p $(@D)
+	@echo "  CC     $@"
+	@$(INSIDE_FLAGS) $(PLACE) -c $< -o $@
+$B/o/host/inside/%.o: $T/host/inside/%.S $B/o/inside.flags | $B/.tangled
+	@mkdir -p $(@D)
+	@echo "  AS     $@"
+	@$(INSIDE_FLAGS) $(PLACE) -c $< -o $@
+LINK_INSIDE = ld -static -nostdlib -z noexecstack -z max-page-size=4096 \
+	--build-id=none --no-warn-rwx-segments -T $T/host/inside/image.lds
+$B/host.elf: $(call inside_o,$(HOST_SRC) $(BOTH_SRC)) $T/host/inside/image.lds
+$B/view.elf: $(call inside_o,$(VIEW_SRC) $(BOTH_SRC)) $T/host/inside/image.lds
+$B/host.elf $B/view.elf:
+	@echo "  LINK   $@"
+	@$(LINK_INSIDE) -o $@ $(filter %.o,$^)
+	@objcopy --strip-debug $@ $@.bare
+$B/o/images.o: $T/host/images.S $B/host.elf $B/view.elf
+	@echo "  AS     $@"
+	@$(CC) -DHOST_IMAGE='"$B/host.elf.bare"' \
+	  -DVIEW_IMAGE='"$B/view.elf.bare"' -c $< -o $@
+-include $(patsubst %.o,%.d,$(call inside_o,$(HOST_SRC) $(BOTH_SRC) $(VIEW_SRC)))
+
+# ---- Launcher and Host -------------------------------------------------------
+# One set of objects for each way to build the Launcher. $(call launcher,
+# program,object directory,compiler and flags,link flags,C files)
+LAUNCHER_C = $(filter %.c,$(LAUNCHER) $(HOST))
+LAUNCHER32_C = $(filter-out host/user.c,$(LAUNCHER_C))
+
+define launcher
+$2/%.o: $T/%.c $2/.flags | $B/.tangled
+	@mkdir -p $$(@D)
+	@echo "  CC     $$@"
+	@$3 $(PLACE) -c $$< -o $$@
+$2/.flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$3' | cmp -s - $$@ || echo '$3' > $$@
+$1: $(5:%.c=$2/%.o) $6
+	@mkdir -p $$(@D)
+	@echo "  LINK   $$@"
+	@$3 $4 -o $$@ $$(filter %.o,$$^)
+-include $(5:%.c=$2/%.d)
+endef
+
+$(eval $(call launcher,$B/lguest,$B/o/native,$$(CC) $$(CFLAGS),$$(LDFLAGS),\
+	$(LAUNCHER_C),$$(INSIDE_O)))
+$(eval $(call launcher,$B/lguest32,$B/o/m32,$$(CC) -m32 $$(CFLAGS),\
+	$$(LDFLAGS),$(LAUNCHER32_C),))
+$(eval $(call launcher,$B/lguest-musl,$B/o/musl,$$(MUSLCC) $$(CFLAGS),\
+	-static,$(LAUNCHER_C),$$(INSIDE_O)))
+$(eval $(call launcher,$B/asan/lguest,$B/o/asan,\
+	$$(CC) $$(CFLAGS) $$(SANITIZE),,$(LAUNCHER_C),$$(INSIDE_O)))
+
+## lguest32      a 32-bit Launcher, for a kernel that has /dev/lguest
+lguest32: $B/lguest32
+## lguest-musl   the Launcher with musl's C library, static
+lguest-musl: $B/lguest-musl
+## asan          the Launcher with AddressSanitizer and UBSan
+asan: $B/asan/lguest
+	@for f in guest initrd.tar user; do ln -sfn ../$$f $B/asan/$$f; done
+
+# ---- the Guest: a 32-bit kernel and its user programs ---------------------------
+USER_FLAGS = $(CC) $(FREESTANDING) $(CFLAGS)
+GUEST_FLAGS = $(USER_FLAGS) -mgeneral-regs-only
+$B/o/guest/.flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(GUEST_FLAGS)' | cmp -s - $@ || echo '$(GUEST_FLAGS)' > $@
+$B/o/guest/%.o: $T/guest/%.c $B/o/guest/.flags | $B/.tangled
+	@mkdir -p $(@D)
+	@echo "  CC     $@"
+	@$(GUEST_FLAGS) $(PLACE) -c $< -o $@
+$B/o/guest/%.o: $T/guest/%.S $B/o/guest/.flags | $B/.tangled
+	@mkdir -p $(@D)
+	@echo "  AS     $@"
+	@$(GUEST_FLAGS) $(PLACE) -c $< -o $@
+$B/o/guest/user/%.o: $T/guest/user/%.c $B/o/guest/.flags | $B/.tangled
+	@mkdir -p $(@D)
+	@echo "  CC     $@"
+	@$(USER_FLAGS) $(PLACE) -c $< -o $@
+
+objects = $(patsubst guest/%.S,$B/o/guest/%.o,$(patsubst guest/%.c,$B/o/guest/%.o,\
+	$(filter %.c %.S,$1)))
+LIBGCC = $(shell $(CC) -m32 -print-libgcc-file-name)
+LINK32 = $(CC) -m32 -nostdlib -static -Wl,--build-id=none \
+	-Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
+
+# The kernel carries the programs, for its selftest.
+$B/o/guest/archive.o: private PLACE += -DARCHIVE='"$B/initrd.tar"'
+$B/o/guest/archive.o: $B/initrd.tar
+$B/guest: $(call objects,$(GUEST)) $T/guest/kernel.lds
+	@echo "  LINK   $@"
+	@$(LINK32) -T $T/guest/kernel.lds -o $@ $(filter %.o,$^) $(LIBGCC)
+
+USER_LIBRARY = $(call objects,$(filter-out \
+	$(PROGRAMS:%=guest/user/%.c),$(USER)))
+$(PROGRAMS:%=$B/user/%): $B/user/%: $B/o/guest/user/%.o $(USER_LIBRARY) \
+	$T/guest/user/user.lds
+	@mkdir -p $(@D)
+	@echo "  LINK   $@"
+	@$(LINK32) -s -T $T/guest/user/user.lds -o $@ $(filter %.o,$^) $(LIBGCC)
+-include $(patsubst %.o,%.d,$(call objects,$(GUEST) $(USER)))
+
+$B/initrd.tar: $(PROGRAMS:%=$B/user/%) $(addprefix $T/,$(FILES)) Makefile
+	@echo "  TAR    $@"
+	@rm -rf $B/initrd && mkdir -p $B/initrd/bin
+	@cp $(PROGRAMS:%=$B/user/%) $B/initrd/bin
+	@for f in $(addprefix $T/,$(FILES)); do cp $$f $B/initrd/; done
+	@cd $B/initrd && chmod -R u=rwX,go=rX . && find * -type f | sort | \
+	  tar --format=ustar --owner=0 --group=0 --numeric-owner \
+	  --mtime=@$(SOURCE_DATE_EPOCH) -T - -cf ../initrd.tar
+
+# ---- attackers: a kernel, and a program for the teaching Guest
+$B/attack: $(call objects,$(filter-out %user.S %.c,$(ATTACK))) $T/guest/attack/attack.lds
+	@echo "  LINK   $@"
+	@$(LINK32) -T $T/guest/attack/attack.lds -o $@ $(filter %.o,$^)
+
+$B/user/attack: $B/o/guest/user/attack.o $B/o/guest/attack/user.o \
+	$(USER_LIBRARY) $T/guest/user/user.lds
+	@mkdir -p $(@D)
+	@echo "  LINK   $@"
+	@$(LINK32) -s -T $T/guest/user/user.lds -o $@ $(filter %.o,$^) $(LIBGCC)
+
+$B/attack.tar: $B/initrd.tar $B/user/attack
+	@echo "  TAR    $@"
+	@rm -rf $B/attack.d && cp -r $B/initrd $B/attack.d
+	@cp $B/user/attack $B/attack.d/bin
+	@cd $B/attack.d && find * -type f | sort | tar --format=ustar \
+	  --owner=0 --group=0 --numeric-owner \
+	  --mtime=@$(SOURCE_DATE_EPOCH) -T - -cf ../attack.tar
+
+# ---- the book -------------------------------------------------------------------
+## book          the book, build/book.pdf (DRAFT=1: whatever is missing)
+book: $B/book.pdf
+
+# A transcript is what a script in book/runs prints.
+RUNS := $(notdir $(wildcard book/runs/*))
+$B/runs/%.txt: book/runs/% $B/lguest $B/guest $B/initrd.tar
+	@mkdir -p $(@D)
+	@echo "  RUN    $<"
+	@timeout 60 $< > $@
+
+$B/runs/attacks.txt: $B/attack
+
+BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/*) \
+	book/bench-figure
+$B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
+	$(if $(DRAFT),,$(RUNS:%=$B/runs/%.txt)) \
+	book/weave book/typeset book/literate.py
+	@echo "  WEAVE  $@"
+	@book/weave $(NW) $B $(ROOTS)
+	@book/bench-figure figures/data/bench.json \
+	  > $B/book/figures/bench-ratios.tex
+	@book/typeset $B
+
+# ---- using it ---------------------------------------------------------------------
+## demo          boot the teaching Guest (scripted when there is no terminal)
+demo: program
+	@tests/demo
+
+## bench         devices and calls, beside the host's own; build/bench.json
+bench: program
+	@tests/bench
+
+## check         every test; ends with a line `N passed, N failed'
+check: all lguest32 lguest-musl asan $B/attack $B/attack.tar
+	@tests/run
+
+## clean         remove build
+clean:
+	rm -rf $B

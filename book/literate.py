@@ -1,0 +1,160 @@
+"""Reading a noweb source: what tangle, check and weave have in common.
+
+noweb's own `markup' splits the source into a stream of tagged lines; this
+module turns the stream into chunks, and expands chunks into files.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+MARKUP = os.environ.get('NOWEB_LIB', '/usr/lib/noweb') + '/markup'
+# What may stand in front of a chunk's name as a comment, by file suffix.
+COMMENTED = ('.c', '.h', '.S', '.lds')
+LINED = ('.c', '.h', '.S')
+
+
+class Piece:
+    """One piece of text or code, in the order of the source."""
+
+    def __init__(self, kind, line):
+        self.kind = kind            # 'docs' or 'code'
+        self.line = line            # line of the source it begins on
+        self.name = None            # chunk name, for code
+        # One entry a source line: a list of (kind, text), kind being
+        # 'text', 'use' or, in prose, 'quote' and 'endquote'.
+        self.lines = []
+        self.defns = []             # identifiers after @ %def
+
+
+class Source:
+    def __init__(self, path):
+        self.path = path
+        self.pieces = []
+        self.chunks = {}            # name -> [Piece]
+        self.read()
+
+    def read(self):
+        if not os.path.exists(self.path):
+            sys.exit(f'{self.path}: no such file')
+        if not os.path.exists(MARKUP):
+            sys.exit(f'{MARKUP}: noweb is not installed; run ./setup')
+        done = subprocess.run([MARKUP, '-t', self.path], capture_output=True)
+        if done.returncode or done.stderr:
+            sys.exit(done.stderr.decode(errors='replace')
+                     or f'{self.path}: markup failed')
+        self.build(done.stdout.decode('utf-8').split('\n'))
+
+    def build(self, stream):
+        piece, current, line = None, [], 1
+        for entry in stream:
+            tag, _, rest = entry.partition(' ')
+            if tag == '@begin':
+                piece = Piece(rest.split()[0], line)
+                current = []
+            elif tag == '@end':
+                if current:
+                    piece.lines.append((line, current))
+                self.pieces.append(piece)
+            elif tag == '@defn':
+                piece.name = rest
+                self.chunks.setdefault(rest, []).append(piece)
+            elif tag == '@text':
+                current.append(('text', rest))
+            elif tag == '@use':
+                current.append(('use', rest))
+            elif tag in ('@quote', '@endquote'):
+                current.append((tag[1:], ''))
+            elif tag == '@nl':
+                piece.lines.append((line, current))
+                current = []
+                line += 1
+            elif entry == '@index nl':
+                line += 1
+            elif tag == '@index' and rest.startswith('defn '):
+                piece.defns.append(rest[5:])
+            elif tag == '@fatal':
+                sys.exit(f'{self.path}: {rest}')
+        for pieces in self.chunks.values():
+            for piece in pieces:
+                # The rest of the line that names the chunk is no code.
+                piece.lines = piece.lines[1:]
+
+    def expand(self, root, comments=False):
+        """Expand a chunk: a list of (source line, text of the line)."""
+        out = []
+        self._expand(root, '', [], out, comments)
+        return out
+
+    def _expand(self, name, indent, above, out, comments):
+        if name in above:
+            sys.exit(f'{self.path}: chunk <<{name}>> uses itself')
+        if name not in self.chunks:
+            sys.exit(f'{self.path}: undefined chunk <<{name}>>')
+        for piece in self.chunks[name]:
+            for number, parts in piece.lines:
+                self._line(number, parts, indent, above + [name], out,
+                           comments)
+
+    def _line(self, number, parts, indent, above, out, comments):
+        text = indent
+        for kind, value in parts:
+            if kind == 'text':
+                text += value
+                continue
+            # The lines of the chunk used here are indented as this one is.
+            inner = re.sub(r'\S', ' ', text)
+            if comments and not text.strip() and not _continued(out):
+                note = re.sub(r'\[\[(.*?)\]\]', r'\1', value)
+                out.append((number, f'{inner}/* {note} */'))
+            start = len(out)
+            self._expand(value, inner, above, out, comments)
+            if len(out) > start and text.strip():
+                line, first = out[start]
+                out[start] = (line, text + first[len(inner):])
+            if len(out) > start:
+                tail = out.pop()
+                text = tail[1]
+                number = tail[0]
+            # else: an empty chunk leaves the text before it as it was
+        if not text.strip():
+            text = ''
+        out.append((number, text))
+
+
+def _continued(out):
+    return bool(out) and out[-1][1].endswith('\\')
+
+
+def with_lines(lines, path):
+    """The text of a file with #line directives that point into the source."""
+    out, expected = [], None
+    for number, text in lines:
+        if number != expected and not (out and out[-1].endswith('\\')):
+            out.append(f'#line {number} "{path}"')
+            expected = number
+        out.append(text)
+        # Inside a continued macro the count may run on unnoticed.
+        expected = expected + 1 if expected is not None else None
+    return '\n'.join(out) + '\n'
+
+
+def plain(lines):
+    return '\n'.join(text for _, text in lines) + '\n'
+
+
+def write(path, text):
+    """Write a file all or nothing."""
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    with open(path + '.new', 'w', encoding='utf-8') as f:
+        f.write(text)
+    os.replace(path + '.new', path)
+
+
+def read(path):
+    try:
+        with open(path, encoding='utf-8') as f:
+            return f.read()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,307 @@
+#!/usr/bin/python3 -B
+# also: sanitizers
+"""Attacks the Host with Guests that mean harm, and sees who survives.
+
+A Guest of the first kind is a kernel with one attack in it, which has to end
+with one line of the Launcher's. One of the second kind is a program, which
+must not take the shell with it. After each nothing may be left: no process,
+no mark on a file within reach, no descriptor used.
+
+ATTACK_THOROUGH=1: jump to every byte of Host and view, not to a sample."""
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from hostile import B, BASE, canary, launch, left_behind, stop
+
+THOROUGH = 'ATTACK_THOROUGH' in os.environ
+with open('/proc/cpuinfo') as cpuinfo:
+    WIDE = ' avx2 ' in cpuinfo.read()
+count = failures = 0
+
+HELD = 'held'
+HURT = r'(?!LOST)[ -~]*'        # it killed itself, in whatever way
+ALONE = [                       # a kernel and its Host
+    ('far', HELD), ('doors', HELD), ('syscall32', HELD), ('sysenter', HELD),
+    ('vsyscall', HELD), ('maps', HELD), ('hosttext', HELD),
+    ('badframe', HURT), ('requests', HELD), ('lastwords', r'\?{200,}'),
+    ('bell', HELD), ('killviews', HURT), ('selectors', HELD),
+    ('codesegments', HELD), ('descriptors', HELD), ('flags', HELD),
+    ('align', HELD), ('steps', HELD), ('privileged', HELD),
+    ('badstack', 'its stack at fffffffc is not mapped.*'),
+    ('badstack ffffffff', 'its stack at fffffffb is not mapped.*'),
+    ('notify', HELD), ('notify 3fffff0', HELD), ('mappings', HELD)]
+BELOW = [                       # a user program and its kernel
+    (name, HELD) for name in (
+        'reach', 'reachlow', 'orders', 'borrow', 'userint', 'userflags',
+        'userselectors', 'stale', 'ackrace', 'forged', 'oracle', 'mxcsr', 'userdeaf', 'flicker',
+        'noroom', 'tables', 'usermappings', 'userlow', 'avx')]
+MUTE = ['deaf', 'closeall']     # never ends: the user must be able to
+LISTS = {                       # calls that come back; 335, 336: see the book
+    'calls': {0x3, 0x9a, 0xdb, 0xdf, 0x14f, 0x150},
+    'usercalls': {0x14f, 0x150}}
+BAD_CALLS = [                   # number and three arguments
+    '1', '1 3', '1 7fffffff', '3', '4 1', '4 fffff000', '4 7ffff000',
+    '5 2', '6 100 0 8e00', '6 3 0 8d00', '6 3 ffffffff ffffffff',
+    '7 68 0 1', '7 69 0 3', '7 69 ffffffff 2', '8 ffffffff', '9 1',
+    '9 ffffffff', 'b', 'd', 'e 1', 'e 0 ffffffff ffffffff',
+    'e ffffffff 40000000 67', 'f 0 400', 'f ffffffff ffffffff', '10 1',
+    '10 fffffff0', '10 7ffffffc', '12 20', '12 ffffffff', '12 f ffffffff '
+    'ffffffff', '12 d 0 0', '13', '14', 'ff', 'ffffffff', '2 0 1',
+    '2 ffffffff 1', '2 101 3', '2 ffffffff ffffffff',
+    '11 4000000', '11 4000001', '11 4000fff', '11 4001000', '11 40fffff',
+    '11 4100000', '11 7fffffff', '11 80000000', '11 ffffffff']
+
+
+def ok(good, name, *more):
+    global count, failures
+    count += 1
+    failures += not good
+    print(f'{"" if good else "not "}ok {count} - {name}')
+    if not good:
+        for m in more:
+            print('\n'.join('# ' + line for line in str(m).splitlines()))
+    sys.stdout.flush()
+    return good
+
+
+def attack(name, pattern, limit=60):
+    """One attack by a kernel: its text and its end."""
+    p = launch(name.split())
+    try:
+        out, err = p.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        ok(False, name, 'hangs', stop(p, signal.SIGKILL), left_behind())
+        return ''
+    out, err = out.decode('latin1'), err.decode('latin1')
+    wrong = canary.dead()
+    left = left_behind()
+    if left:
+        wrong.append(f'left behind: {left}')
+    lines = err.splitlines()
+    if p.returncode != 1 or len(lines) != 1:
+        wrong.append(f'status {p.returncode}, {len(lines)} lines')
+    elif not re.fullmatch(f'lguest: (the Guest died: ({pattern})|'
+                          'the Guest notified 0x.*)', lines[0]):
+        wrong.append('not the end that was expected')
+    return ok(not wrong, name, *wrong, err[:400], out[-400:]) and out
+
+
+def mute(name):
+    """A Guest that nobody hears of any more ends with its Launcher."""
+    p = launch([name])
+    time.sleep(.3)
+    # Its last words are heard all the same if the Waker happens to call.
+    ended = p.poll()
+    good = stop(p) if ended is None else ended == 1
+    left = left_behind()
+    ok(good and not left and not canary.dead(),
+       f'{name}: the Launcher is alive, and ends when told to', left)
+
+
+def lists():
+    for name, allowed in LISTS.items():
+        out = attack(name, HELD)
+        found = out and {int(n, 16) for n in
+                         re.search('allowed:(.*)', out)[1].split()}
+        ok(out and found <= allowed,
+           f'{name}: no other call than the filters allow', found)
+
+
+def jumps():
+    seed = random.randrange(1 << 32)
+    print(f'# seed {seed}')
+    pick = random.Random(seed)
+    size = os.path.getsize(f'{BASE}/host.elf.bare')
+    every = range(size) if THOROUGH else pick.sample(range(size), 40)
+    bad = []
+    for offset in every:
+        p = launch(['hostjump', f'{offset:x}'])
+        try:
+            out, err = p.communicate(timeout=.5)
+        except subprocess.TimeoutExpired:
+            if not stop(p):
+                bad.append((offset, 'does not end when told to'))
+            continue        # it slept or span: that is allowed
+        if p.returncode != 1 or b'LOST' in err or err.count(b'\n') != 1:
+            bad.append((offset, p.returncode, err))
+    ok(not bad and not left_behind() and not canary.dead(),
+       f'{len(every)} jumps into the Host hurt nobody else', bad)
+    first = pick.randrange(5)
+    attack(f'viewjump {0 if THOROUGH else first} {1 if THOROUGH else 5}',
+           HELD)
+
+
+def pages():
+    """Each page of the Host's data, overwritten."""
+    for page in [*range(6, 9), *range(0x17, 0x1e), 0x101c, 0x101d, 0x102e]:
+        attack(f'hostdata {page:x}', HURT)
+
+
+class Terminal:
+    """The teaching Guest on a terminal of its own."""
+
+    def __init__(self):
+        self.master, slave = pty.openpty()
+        self.p = subprocess.Popen(
+            [f'{B}/lguest', f'--initrd={BASE}/attack.tar', '64',
+             f'{BASE}/guest'], stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True, pass_fds=[canary.fd],
+            cwd=canary.dir.name)
+        os.close(slave)
+        self.seen = ''
+        self.expect(r'lguest# ')
+
+    def expect(self, pattern, limit=30):
+        end = time.time() + limit
+        while not (found := re.search(pattern, self.seen)):
+            left = end - time.time()
+            if left <= 0 or not select.select([self.master], [], [], left)[0]:
+                raise TimeoutError(f'{pattern!r} not in {self.seen[-500:]!r}')
+            try:
+                data = os.read(self.master, 4096)
+            except OSError:
+                data = b''
+            if not data:
+                raise EOFError(f'{pattern!r} not in {self.seen[-500:]!r}')
+            self.seen += data.decode('latin1')
+        self.seen = self.seen[found.end():]
+        return found
+
+    def say(self, line, pattern, limit=30):
+        os.write(self.master, line.encode() + b'\n')
+        return self.expect(pattern, limit)
+
+    def end(self):
+        os.write(self.master, b'halt\n')
+        try:
+            while os.read(self.master, 4096):
+                pass
+        except OSError:
+            pass
+        os.close(self.master)
+        return self.p.wait(10)
+
+    def kill(self):
+        os.kill(self.p.pid, signal.SIGKILL)
+        self.p.wait()
+        os.close(self.master)
+
+
+PROGRAMS = [
+    ('reach', 'killed by 11'), ('deaf', 'killed by 11'),
+    ('flicker', r'killed by (11|2)'), ('noroom', 'killed by 11'),
+    ('ghost', 'exit 0'), ('storm', 'exit 0'), ('wide', 'exit 0'),
+    ('tables', 'exit 0'), ('calls', 'exit 0')]
+STUBBORN = ('flicker',)
+
+
+def programs():
+    for name, pattern in PROGRAMS:
+        if name == 'wide' and not WIDE:
+            continue
+        t = Terminal()
+        try:
+            told = rf'attack: {name}: ([^\r\n]*)'
+            try:
+                found = t.say(f'run attack {name}', told,
+                              3 if name in STUBBORN else 60)[1]
+            except TimeoutError:    # it runs for ever: that is no offence
+                os.write(t.master, b'\x03')
+                found = t.expect(told, 10)[1]
+            good = ok(re.fullmatch(pattern, found),
+                      f'a program: {name}: {pattern}', found)
+            t.say('run primes 1000', r'168 primes below 1000')
+            t.expect(r'lguest# ')
+            t.say('run fpu', r'no number lost')
+            t.expect(r'lguest# ')
+            rc = t.end()
+            ok(good and rc == 0, f'{name}: the shell answers, halt is 0', rc)
+        except (TimeoutError, EOFError) as e:
+            ok(False, f'{name}: the shell answers', e)
+            t.kill()
+        left = left_behind()
+        ok(not left and not canary.dead(), f'{name}: nothing is left', left,
+           canary.dead())
+
+
+def frozen():
+    """Stopped from outside and let go on, as by a debugger, or a nap."""
+    t = Terminal()
+    try:
+        t.say('run spin &', r'lguest# ')
+        with open(f'/proc/{t.p.pid}/task/{t.p.pid}/children') as f:
+            pids = [int(n) for n in f.read().split()]
+        for _ in range(20):
+            for sig in (signal.SIGSTOP, signal.SIGCONT):
+                for pid in pids:
+                    os.kill(pid, sig)
+                time.sleep(.01)
+        t.say('run primes 1000', r'168 primes below 1000')
+        t.expect(r'lguest# ')
+        ok(t.end() == 0, 'a Guest that is frozen and thawed goes on')
+    except (OSError, EOFError) as e:    # a process that is gone, a time-out, an end
+        ok(False, 'a Guest that is frozen and thawed goes on', e)
+        t.kill()
+    left_behind()
+
+
+def traced():
+    """What the Guest's processes ask of the host, as strace sees it."""
+    log = canary.dir.name + '/../' + os.path.basename(
+        canary.dir.name) + '.strace'
+    try:
+        subprocess.run(
+            ['strace', '-f', '-qq', '-o', log, f'{B}/lguest', '64',
+             f'{BASE}/attack', 'requests'], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+        with open(log) as f:
+            text = f.read()
+    except (OSError, subprocess.TimeoutExpired) as e:
+        print(f'ok # skip strace: {e}')
+        return
+    finally:
+        if os.path.exists(log):
+            os.unlink(log)
+    confined, seen = set(), set()
+    for line in text.splitlines():
+        pid, call = line.split(None, 1)
+        if pid in confined:
+            name = re.match(r'(?:<\.\.\. )?(\w+)(?:\(| resumed)', call)
+            if name and not re.search(r'\)\s+= (-1|\?)', call):
+                seen.add(name[1])
+        if ('SECCOMP_MODE_FILTER' in call or 'PR_SET_SECCOMP' in call) and \
+                call.endswith('= 0'):
+            confined.add(pid)
+    allowed = {'rt_sigreturn', 'clock_gettime', 'timer_settime', 'munmap',
+               'modify_ldt', 'close', 'mmap', 'pidfd_send_signal', 'write',
+               'read', 'recvmsg', 'futex', 'restart_syscall'}
+    ok(len(confined) >= 1 and seen <= allowed,
+       'behind the filters only their calls succeed', len(confined),
+       seen - allowed)
+
+
+def main():
+    for name, pattern in ALONE + BELOW:
+        if name != 'avx' or WIDE:
+            attack(name, pattern)
+    for name in MUTE:
+        mute(name)
+    lists()
+    for words in BAD_CALLS:
+        attack('hypercall ' + words, HURT)
+    pages()
+    jumps()
+    programs()
+    frozen()
+    traced()
+    print(f'1..{count}')
+    return failures != 0
+
+
+sys.exit(main())

@@ -1,0 +1,221 @@
+/*
+ * A libFuzzer target: --tunnet's words, and the network device with random
+ * rings, frames and features. Instead of a tap it has a pair of sockets.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include "launcher/device.h"
+#include "launcher/memory.h"
+
+static int fake_ioctl(int fd, unsigned long what, ...);
+#define ioctl fake_ioctl
+#include "launcher/net.c"
+
+#define RAM	(1u << 20)
+
+static uint8_t *ram;
+static uint8_t rings[2][3 * 4096] __attribute__((aligned(4096)));
+static struct device dev;
+static struct net net;
+static int wire;
+static bool enabled;
+static jmp_buf lie;
+
+static int fake_ioctl(int fd, unsigned long what, ...)
+{
+	unsigned int offload;
+	va_list ap;
+
+	(void)fd;
+	va_start(ap, what);
+	offload = va_arg(ap, unsigned int);
+	va_end(ap);
+	if (what != TUN_SET_OFFLOAD)
+		return -1;
+	/* what a real tap insists on */
+	if (!(offload & 1) && offload)
+		abort();
+	if (offload & 8 && !(offload & 6))
+		abort();
+	return 0;
+}
+
+void *memory_at(uint32_t addr, uint32_t len)
+{
+	return addr <= RAM && len <= RAM - addr ? ram + addr : NULL;
+}
+
+uint32_t memory_ram(void)
+{
+	return RAM;
+}
+
+void verbose(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+struct device *device_new(const struct device_ops *ops,
+			  const void *config, uint8_t config_len)
+{
+	(void)ops;
+	(void)config;
+	(void)config_len;
+	abort();
+}
+
+void device_watch_fd(struct device *d, int fd)
+{
+	(void)d;
+	(void)fd;
+	abort();
+}
+
+void device_enable_fd(int fd)
+{
+	if (fd != net.tap || enabled)
+		abort();
+	enabled = true;
+}
+
+void device_disable_fd(int fd)
+{
+	if (fd != net.tap || !enabled)
+		abort();
+	enabled = false;
+}
+
+bool device_pop(struct device *d, struct virtqueue *vq, struct chain *c)
+{
+	enum virtqueue_answer a = virtqueue_pop(vq, c);
+
+	if (a == VIRTQUEUE_LIE)
+		device_lie(d, vq, vq->lie);
+	return a == VIRTQUEUE_CHAIN;
+}
+
+void device_interrupt(struct virtqueue *vq)
+{
+	virtqueue_wants_interrupt(vq);
+}
+
+void device_lie(struct device *d, struct virtqueue *vq, const char *what)
+{
+	if (d != &dev || vq < d->queue || vq > d->queue + 1 || !*what)
+		abort();
+	longjmp(lie, 1);
+}
+
+static void begin(void)
+{
+	int pair[2];
+
+	ram = malloc(RAM);
+	memset(ram, 0, RAM);
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) == -1)
+		abort();
+	net.tap = pair[0];
+	wire = pair[1];
+	dev.ops = &net_ops;
+	dev.state = &net;
+}
+
+static void parse(const uint8_t *data, size_t size)
+{
+	char text[100] = "";
+	struct net_order order;
+	const char *why;
+
+	memcpy(text, data, size < 99 ? size : 99);
+	why = net_parse(text, &order);
+	if (why ? !*why : order.kind == NET_ADDRESS ? order.prefix < 1 ||
+	    order.prefix > 31 : !order.name[0] || order.name[15])
+		abort();
+}
+
+static void act(unsigned int op, unsigned int n)
+{
+	static uint8_t frame[70000];
+	static const uint32_t sizes[] = { 10, 24, 70, 1524, 4000, 9000, 65560,
+					  66000 };
+
+	switch (op & 7) {
+	case 0:
+		if (send(wire, frame, sizes[n & 7], MSG_DONTWAIT) < 0)
+			return;		/* full, as a tap may be */
+		break;
+	case 1:
+	case 2:
+		net_receive(&dev, &dev.queue[0]);
+		break;
+	case 3:
+	case 4:
+		net_transmit(&dev, &dev.queue[1]);
+		while (recv(wire, frame, sizeof(frame), MSG_DONTWAIT) >= 0)
+			;
+		break;
+	case 5:
+		if (enabled)
+			net_readable(&dev, net.tap);
+		break;
+	case 6:
+		dev.accepted = (n & 7) << 7 | (n >> 3 & 1) << 1;
+		net_accept(&dev);
+		break;
+	case 7:
+		virtqueue_reset(&dev.queue[0]);
+		virtqueue_reset(&dev.queue[1]);
+		net_reset(&dev);
+		break;
+	}
+	if (enabled != net.listening || (enabled && !net.holding))
+		abort();
+	if (net.holding && net.chain.in_len < 10)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!ram)
+		begin();
+	if (size && data[0] == '-') {
+		parse(data + 1, size - 1);
+		return 0;
+	}
+	virtqueue_create(&dev.queue[0], rings[0], RAM, 1);
+	virtqueue_create(&dev.queue[1], rings[1], RAM + 3 * 4096, 2);
+	net_reset(&dev);
+	if (setjmp(lie))
+		return 0;
+	while (size >= 3) {
+		unsigned int op = data[0], i = data[1], q = data[2] & 1;
+		struct vring_desc *desc = (void *)rings[q];
+		struct vring_avail *avail = (void *)(rings[q] + 4096);
+
+		data += 3;
+		size -= 3;
+		if (op < 100 && size >= 16) {
+			memcpy(&desc[i], data, 16);
+			data += 16;
+			size -= 16;
+		} else if (op < 160) {	/* a descriptor that makes sense */
+			desc[i] = (struct vring_desc){ i * 2048,
+				op & 8 ? 1524 : op & 3, op & 1,
+				(uint16_t)(i + 1) };
+			if (q == 0)
+				desc[i].flags |= VRING_DESC_F_WRITE;
+		} else if (op < 200) {
+			avail->ring[avail->idx++ % VRING_SIZE] = (uint16_t)i;
+		} else {
+			act(op, i);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+# also: sanitizers
+"""The teaching Guest at its console: a prompt, answers, and ways to end.
+
+Every step waits for what the Guest says before it types the next line.
+"""
+import os
+import select
+import subprocess
+import sys
+import time
+
+B = os.environ.get('B', 'build')
+G = os.path.dirname(B) if os.path.basename(B) == 'asan' else B
+TIMEOUT = float(os.environ.get('GUEST_TIMEOUT', '20'))
+count = failed = 0
+
+
+def ok(good, what, *details):
+    global count, failed
+    count += 1
+    failed += not good
+    print(f'{"ok" if good else "not ok"} {count} - {what}')
+    for d in () if good else details:
+        print('#', repr(d))
+    sys.stdout.flush()
+
+
+class Guest:
+    def __init__(self, *words, initrd=True, mem='64'):
+        args = [f'{B}/lguest'] + [f'--initrd={G}/initrd.tar'] * initrd
+        self.p = subprocess.Popen(args + [mem, f'{G}/guest', *words],
+                                  stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+        self.text = b''
+
+    def until(self, what, seconds=TIMEOUT):
+        """Read on until `what' comes; the text before and with it."""
+        end = time.monotonic() + seconds
+        fd = self.p.stdout.fileno()
+        while what.encode() not in self.text:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                return ''
+            more = os.read(fd, 65536)
+            if not more:
+                return ''
+            self.text += more
+        before, _, self.text = self.text.partition(what.encode())
+        return before.decode('latin-1') + what
+
+    def type(self, line):
+        try:
+            self.p.stdin.write(line.encode())
+            self.p.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def end(self, seconds=TIMEOUT):
+        """(exit status, rest of stdout, stderr)"""
+        try:
+            out, err = self.p.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            out, err = self.p.communicate()
+            return None, out.decode('latin-1'), err.decode('latin-1')
+        return (self.p.returncode, (self.text + out).decode('latin-1'),
+                err.decode('latin-1'))
+
+
+def conversation():
+    g = Guest()
+    ok(g.until('lguest# '), 'a prompt appears', g.text)
+    for line, expected in (
+            ('ls', 'bin/sh\n'),
+            ('run hello one two', 'Hello from ring 3'),
+            ('run forks', 'as I left them'),
+            ('run fpu', 'no number lost'),
+            ('run divide', 'killed: divide error'),
+            ('run touchkernel',
+             'killed: page fault at 0xc0100000 (read, user)'),
+            ('ps', ' sh\n'),
+            ('free', 'KiB free'),
+            ('hallo\b\b\b\b\bhelp', 'switch the Guest off\n'),
+            ('thrown away\x15uptime', 'up ')):
+        g.type(line + '\n')
+        got = g.until(expected)
+        ok(got, f'{line!r} is answered', g.text)
+        g.until('lguest# ')
+    return g
+
+
+def interrupt(g):
+    g.type('run spin 60000\n')
+    g.until('spin 60000\n')
+    time.sleep(0.3)
+    g.type('\x03')
+    ok(g.until('lguest# ', 10), '^C ends a program that is busy', g.text)
+    g.type('run spin 2000 &\n')
+    g.until('lguest# ')
+    g.type('run hello\n')
+    got = g.until('Hello from ring 3', 1.5)
+    ok(got, 'a busy program in the background is preempted', g.text)
+    g.until('lguest# ')
+
+
+def memory_returns(g):
+    def free():
+        g.type('free\n')
+        line = g.until('KiB free')
+        return line.split(',')[-1] if line else None
+    before = free()
+    for _ in range(3):
+        g.until('lguest# ')
+        g.type('run forks\n')
+        g.until('as I left them')
+    g.until('lguest# ')
+    after = free()
+    ok(before and before == after, 'programs give all their memory back',
+       before, after)
+    g.until('lguest# ')
+
+
+def pasted(g):
+    g.type('cat motd\n' * 300)
+    first = g.until('lguest# ')
+    good = bool(first)
+    for _ in range(299):
+        good = good and g.until('lguest# ')[-60:] == first[-60:]
+    ok(good, '300 lines pasted at once: none is lost', g.text)
+
+
+def ways_to_end(g):
+    g.type('reboot\n')
+    ok(g.until('lguest# '), 'reboot brings a new prompt', g.text)
+    g.type('halt\n')
+    ok(g.end()[0] == 0, 'halt exits 0')
+    g = Guest()
+    g.until('lguest# ')
+    g.type('crash\n')
+    code, out, err = g.end()
+    ok(code == 1, 'crash exits 1', code)
+    ok('kernel panic: page fault at 0xeeeee000 (write, kernel) eip 0x' in err
+       and 'esp 0x' in err.replace('esp c', 'esp 0xc'),
+       'its reason names trap, address and registers', err)
+    code, out, err = Guest('init=/bin/hello', 'there').end()
+    ok(code == 0 and 'there' in out, 'a first program that ends well', out)
+    code, out, err = Guest('init=/bin/divide').end()
+    ok(code == 1 and '/bin/divide ended with status 0x8' in err,
+       'a first program that is killed', code, err)
+    code, out, err = Guest('init=/bin/nothing').end()
+    ok(code == 1 and 'cannot start /bin/nothing: error 2' in err,
+       'a first program that is not there', code, err)
+    code, out, err = Guest(initrd=False).end()
+    ok(code == 1 and 'cannot start /bin/sh' in err, 'no ramdisk', code, err)
+
+
+def sizes():
+    for mem in ('8', '800', '1500'):
+        code, out, err = Guest('init=/bin/hello', mem=mem).end()
+        ok(code == 0 and 'Hello' in out, f'{mem} MiB of memory', code, err)
+    code, out, err = Guest('init=/bin/hello', mem='4').end()
+    ok(code == 1 and 'needs at least 8 MiB' in err, '4 MiB are too few',
+       code, err)
+
+
+g = conversation()
+interrupt(g)
+memory_returns(g)
+pasted(g)
+ways_to_end(g)
+sizes()
+print(f'1..{count}')
+sys.exit(failed != 0)
