@@ -1,7 +1,6 @@
 /*
  * The host's own figures for tests/bench, and the two ends of a network.
  *
- *	bench_host calls		name and nanoseconds, a line each
  *	bench_host futex		round trip between two processes, ns
  *	bench_host disk FILE		MB/s of 256 KiB reads; us of 4 KiB reads
  *	bench_host pipe			MB/s of 64-byte writes
@@ -49,117 +48,6 @@ static double median(double *v, int n)
 {
 	qsort(v, (size_t)n, sizeof(*v), order);
 	return v[n / 2];
-}
-
-/* ---- what the Guest's bench measures, without a Guest ---- */
-static void nothing(int sig)
-{
-	(void)sig;
-}
-
-static void signals(int n)
-{
-	signal(SIGUSR1, nothing);
-	while (n--)
-		raise(SIGUSR1);
-}
-
-static void calls(int n)
-{
-	while (n--)
-		syscall(SYS_getppid);
-}
-
-static void faults(int n)
-{
-	size_t len = (size_t)n * 4096;
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	madvise(p, len, MADV_NOHUGEPAGE);
-	for (size_t i = 0; i < len; i += 4096)
-		*(volatile char *)(p + i) = 1;
-	munmap(p, len);
-}
-
-static void switches(int n)
-{
-	cpu_set_t before, one;
-	pid_t pid;
-
-	sched_getaffinity(0, sizeof(before), &before);
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	pid = fork();
-	for (n /= 2; n; n--)
-		sched_yield();
-	if (pid == 0)
-		_exit(0);
-	waitpid(pid, NULL, 0);
-	sched_setaffinity(0, sizeof(before), &before);
-}
-
-static void forks(int n)
-{
-	while (n--) {
-		pid_t pid = fork();
-
-		if (pid == 0)
-			_exit(0);
-		waitpid(pid, NULL, 0);
-	}
-}
-
-static void execs(int n)
-{
-	while (n--) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			execl("/proc/self/exe", "true", "true", NULL);
-			_exit(1);
-		}
-		waitpid(pid, NULL, 0);
-	}
-}
-
-static void computing(int n)
-{
-	static volatile uint32_t seed = 1;
-	uint32_t x = seed;
-
-	for (long i = 0; i < n * 1000l; i++)
-		x = x * 1664525 + 1013904223;
-	seed = x;
-}
-
-static void all_calls(void)
-{
-	static const struct {
-		const char *name;
-		void (*work)(int times);
-		int times;
-	} list[] = {
-		{ "signal", signals, 2000 }, { "system call", calls, 2000 },
-		{ "page fault", faults, 200 }, { "switch", switches, 400 },
-		{ "fork", forks, 20 }, { "exec", execs, 20 },
-		{ "loop", computing, 2000 },
-	};
-
-	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-		double best = 1e18;
-
-		for (int round = 0; round < 5; round++) {
-			double start = now(), ns;
-
-			list[i].work(list[i].times);
-			ns = (now() - start) / list[i].times;
-			if (ns < best)
-				best = ns;
-		}
-		printf("%s: %.1f\n", list[i].name, best);
-	}
 }
 
 /* ---- waking ---- */
@@ -410,11 +298,7 @@ int main(int argc, char *argv[])
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
-	if (strcmp(argv[0], "true") == 0)
-		return 0;
-	if (strcmp(what, "calls") == 0)
-		all_calls();
-	else if (strcmp(what, "futex") == 0)
+	if (strcmp(what, "futex") == 0)
 		futex();
 	else if (strcmp(what, "pipe") == 0)
 		through_pipe();
