@@ -6,8 +6,9 @@
 
 CONTRACT = contract/lguest.h contract/block.h contract/net.h
 LAUNCHER = \
-	launcher/main.c \
+	launcher/main.c launcher/version.c launcher/version.h \
 	launcher/options.c launcher/options.h \
+	launcher/check.c launcher/check.h \
 	launcher/memory.c launcher/memory.h \
 	launcher/loader.c launcher/loader.h \
 	launcher/device.c launcher/device.h \
@@ -19,7 +20,8 @@ LAUNCHER = \
 	launcher/rng.c launcher/rng.h \
 	launcher/guest.c launcher/guest.h \
 	launcher/run.c launcher/run.h
-HOST = host/host.h host/rawsys.h host/dev.c host/dev.h host/user.c
+HOST = host/host.h host/rawsys.h host/check.c host/check.h \
+	host/dev.c host/dev.h host/user.c host/lacks.c host/lacks.h
 INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
 	host/inside/offsets.h host/inside/filter.h host/inside/image.lds \
 	host/inside/entry.S host/inside/start.c host/inside/trap.c \
@@ -166,13 +168,27 @@ $B/o/images.o: $T/host/images.S $B/host.elf $B/view.elf
 # One set of objects for each way to build the Launcher. $(call launcher,
 # program,object directory,compiler and flags,link flags,C files)
 LAUNCHER_C = $(filter %.c,$(LAUNCHER) $(HOST))
-LAUNCHER32_C = $(filter-out host/user.c,$(LAUNCHER_C))
+LAUNCHER32_C = $(filter-out host/user.c host/lacks.c,$(LAUNCHER_C))
+
+# What `lguest --version' says of the source: a file has it where there is no
+# git; a plus sign says that the program's source was changed since. A new
+# commit compiles launcher/version.c, and nothing else.
+COMMIT := $(or $(shell cat COMMIT 2> /dev/null),$(shell test -e .git && \
+	git -c safe.directory='$(TOP)' rev-parse --short=12 HEAD && \
+	git -c safe.directory='$(TOP)' diff --quiet HEAD -- $(NW) Makefile || \
+	echo +),unknown)
+COMMIT := $(subst $() ,,$(COMMIT))
+$B/.commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
 
 define launcher
 $2/%.o: $T/%.c $2/.flags | $B/.tangled
 	@mkdir -p $$(@D)
 	@echo "  CC     $$@"
-	@$3 $(PLACE) -c $$< -o $$@
+	@$3 $$(PLACE) -c $$< -o $$@
+$2/launcher/version.o: $B/.commit
+$2/launcher/version.o: private PLACE += -DLGUEST_COMMIT='"$(COMMIT)"'
 $2/.flags: FORCE
 	@mkdir -p $$(@D)
 	@echo '$3' | cmp -s - $$@ || echo '$3' > $$@
@@ -273,9 +289,12 @@ $B/attack.tar: $B/initrd.tar $B/user/attack
 ## book          the book, build/book.pdf (DRAFT=1: whatever is missing)
 book: $B/book.pdf
 
-# A transcript is what a script in book/runs prints.
+# A transcript is what a script in book/runs prints. A new commit alone (see
+# COMMIT above) makes another program, but no other transcripts.
 RUNS := $(notdir $(wildcard book/runs/*))
-$B/runs/%.txt: book/runs/% $B/lguest $B/guest $B/initrd.tar
+$B/.same: $(filter-out %/version.o,$(LAUNCHER_C:%.c=$B/o/native/%.o)) $(INSIDE_O)
+	@touch $@
+$B/runs/%.txt: book/runs/% $B/.same $B/guest $B/initrd.tar | $B/lguest
 	@mkdir -p $(@D)
 	@echo "  RUN    $<"
 	@timeout 60 $< > $@

@@ -55,7 +55,8 @@ def main():
     if ASAN:
         flags += ['-fsanitize=address,undefined',
                   '-fno-sanitize-recover=all']
-    subprocess.run(CC + flags + ['tests/endings_test.c', T + '/host/dev.c'] +
+    subprocess.run(CC + flags + ['tests/endings_test.c', T + '/host/dev.c',
+                                T + '/host/check.c'] +
                    glob.glob(T + '/launcher/*.c') + ['-o', LG], check=True)
     kernel()
     p = run('p')

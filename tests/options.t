@@ -82,7 +82,7 @@ def good():
        '--help lists every option', p)
     p = run('--version')
     ok(p.returncode == 0 and p.stderr == '' and re.fullmatch(
-        r'lguest [0-9.]+ \(Hosts: user dev\)\n', p.stdout), '--version', p)
+        r'lguest [0-9.]+, commit \S+ \(Hosts: user dev\)\n', p.stdout), '--version', p)
     p = run('--verbose', '--host=dev', '1', '/nonexistent')
     ok(p.stderr == 'lguest: the Host is dev\nlguest: kernel /nonexistent: '
        'cannot open: No such file or directory\n', '--verbose', p)
