@@ -83,7 +83,7 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc) --no-print-directory
 endif
 
-.PHONY: all program book help src lint demo check bench clean lguest32 \
+.PHONY: all program book slides help src lint demo check bench clean lguest32 \
 	lguest-musl asan FORCE
 all: program book
 
@@ -312,6 +312,12 @@ $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	  > $B/book/figures/bench-ratios.tex
 	@book/typeset $B
 
+## slides        a lecture and lab sheets, build/slides.pdf and build/labs.pdf
+slides: $B/slides.pdf
+$B/slides.pdf: $B/book.pdf book/slides.tex book/labs.tex book/lgslides.sty book/teach
+	@echo "  TEACH  $@"
+	@book/teach $(NW) $B
+
 # ---- using it ---------------------------------------------------------------------
 ## demo          boot the teaching Guest (scripted when there is no terminal)
 demo: program
@@ -322,7 +328,7 @@ bench: program
 	@tests/bench
 
 ## check         every test; ends with a line `N passed, N failed'
-check: all lguest32 lguest-musl asan $B/attack $B/attack.tar
+check: all slides lguest32 lguest-musl asan $B/attack $B/attack.tar
 	@tests/run
 
 ## clean         remove build
