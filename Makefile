@@ -47,13 +47,16 @@ USER = guest/user/user.lds guest/user/crt.S guest/user/ulib.c \
 ATTACK = guest/attack/attack.h guest/attack/attack.lds \
 	guest/attack/kernel.S guest/attack/alone.S guest/attack/below.S guest/attack/fuzz.S \
 	guest/attack/user.S guest/user/attack.c
+# The Waker, twice more: to be measured beside it.
+WAKERS = wakers/model.h wakers/model.c wakers/forked.c wakers/cloned.c \
+	wakers/evented.c
 # Text files of the initrd, as they are: guest/files/NAME.
 FILES = guest/files/motd
 
 NW := lguest.nw
 B := build
 TOP := $(CURDIR)
-ROOTS = $(CONTRACT) $(LAUNCHER) $(HOST) $(INSIDE) $(GUEST) $(USER) $(ATTACK) $(FILES)
+ROOTS = $(CONTRACT) $(LAUNCHER) $(HOST) $(INSIDE) $(GUEST) $(USER) $(ATTACK) $(WAKERS) $(FILES)
 T := $B/t
 
 CC = gcc
@@ -87,8 +90,10 @@ endif
 	lguest-musl asan FORCE
 all: program book
 
-## program       the Launcher, the Guest and its initrd
-program: $B/lguest $B/guest $B/initrd.tar
+THREE = $(addprefix $B/wakers/,forked cloned evented)
+
+## program       the Launcher, the Guest and its initrd; three wakers
+program: $B/lguest $B/guest $B/initrd.tar $(THREE)
 
 help:
 	@echo "all           program and book (this is what a plain make does)"
@@ -216,6 +221,14 @@ lguest-musl: $B/lguest-musl
 asan: $B/asan/lguest
 	@for f in guest initrd.tar user; do ln -sfn ../$$f $B/asan/$$f; done
 
+# ---- three wakers, without a Guest ----------------------------------------------
+$(THREE): $B/wakers/%: $B/o/native/wakers/%.o $B/o/native/wakers/model.o
+	@mkdir -p $(@D)
+	@echo "  LINK   $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^)
+$B/wakers/cloned: $B/o/native/launcher/waker.o
+-include $(patsubst %.c,$B/o/native/%.d,$(filter %.c,$(WAKERS)))
+
 # ---- the Guest: a 32-bit kernel and its user programs ---------------------------
 USER_FLAGS = $(CC) $(FREESTANDING) $(CFLAGS)
 GUEST_FLAGS = $(USER_FLAGS) -mgeneral-regs-only
@@ -302,7 +315,7 @@ $B/runs/%.txt: book/runs/% $B/.same $B/guest $B/initrd.tar | $B/lguest
 $B/runs/attacks.txt: $B/attack
 
 BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/*) \
-	book/bench-figure
+	book/bench-figure book/wakers-figure
 $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	$(if $(DRAFT),,$(RUNS:%=$B/runs/%.txt)) \
 	book/weave book/typeset book/literate.py
@@ -310,6 +323,8 @@ $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	@book/weave $(NW) $B $(ROOTS)
 	@book/bench-figure figures/data/bench.json \
 	  > $B/book/figures/bench-ratios.tex
+	@book/wakers-figure figures/data/wakers.json \
+	  > $B/book/figures/wakers.tex
 	@book/typeset $B
 
 ## slides        a lecture and lab sheets, build/slides.pdf and build/labs.pdf
@@ -323,9 +338,10 @@ $B/slides.pdf: $B/book.pdf book/slides.tex book/labs.tex book/lgslides.sty book/
 demo: program
 	@tests/demo
 
-## bench         devices and calls, beside the host's own; build/bench.json
+## bench         devices, calls and wakers; build/bench.json and wakers.json
 bench: program
 	@tests/bench
+	@tests/bench_wakers
 
 ## check         every test; ends with a line `N passed, N failed'
 check: all slides lguest32 lguest-musl asan $B/attack $B/attack.tar

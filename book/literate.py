@@ -3,6 +3,7 @@
 noweb's own `markup' splits the source into a stream of tagged lines; this
 module turns the stream into chunks, and expands chunks into files.
 """
+import json
 import os
 import re
 import shutil
@@ -150,6 +151,16 @@ def write(path, text):
     with open(path + '.new', 'w', encoding='utf-8') as f:
         f.write(text)
     os.replace(path + '.new', path)
+
+
+def measured(name, key):
+    """A number that a benchmark left in figures/data, for the prose."""
+    path = f'figures/data/{name}.json'
+    with open(path, encoding='utf-8') as f:
+        values = json.load(f)['values']
+    if key not in values:
+        sys.exit(f'{path}: no value {key!r}, which the prose asks for')
+    return values[key]
 
 
 def read(path):
