@@ -19,8 +19,9 @@ LAUNCHER = \
 	launcher/block.c launcher/block.h \
 	launcher/rng.c launcher/rng.h \
 	launcher/guest.c launcher/guest.h \
-	launcher/run.c launcher/run.h
-HOST = host/host.h host/rawsys.h host/check.c host/check.h \
+	launcher/run.c launcher/run.h \
+	launcher/trace.c launcher/trace.h
+HOST = host/host.h host/trace.h host/rawsys.h host/check.c host/check.h \
 	host/dev.c host/dev.h host/user.c host/lacks.c host/lacks.h
 INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
 	host/inside/offsets.h host/inside/filter.h host/inside/image.lds \
@@ -28,7 +29,7 @@ INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
 	host/inside/dies.c host/inside/hypercall.c host/inside/shadow.c \
 	host/inside/ownmap.c host/inside/segment.c host/inside/emulate.c \
 	host/inside/interrupt.c host/inside/schedule.c \
-	host/inside/userview.c host/inside/signals.c host/inside/filter.c \
+	host/inside/userview.c host/inside/trace.c host/inside/signals.c host/inside/filter.c \
 	host/inside/viewstart.S host/inside/view.c host/images.S
 GUEST = guest/kernel.lds guest/entry.S guest/kernel.h guest/syscalls.h \
 	guest/boot.c guest/print.c guest/traps.c guest/clock.c \
@@ -316,6 +317,7 @@ $B/runs/attacks.txt: $B/attack
 
 BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/*) \
 	book/bench-figure book/wakers-figure
+$B/runs/key-timeline.txt: book/timeline
 $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	$(if $(DRAFT),,$(RUNS:%=$B/runs/%.txt)) \
 	book/weave book/typeset book/literate.py
@@ -325,6 +327,8 @@ $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	  > $B/book/figures/bench-ratios.tex
 	@book/wakers-figure figures/data/wakers.json \
 	  > $B/book/figures/wakers.tex
+	@cp $B/runs/key-timeline.txt $B/book/figures/key-timeline.tex \
+	  $(if $(DRAFT),2> /dev/null || :)
 	@book/typeset $B
 
 ## slides        a lecture and lab sheets, build/slides.pdf and build/labs.pdf
