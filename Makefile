@@ -104,7 +104,7 @@ help:
 # One pass writes all files, and leaves alone what did not change. What only
 # moved (its line numbers changed) is compiled anew by all, book and check, not
 # while you edit one chunk and say `make build/lguest'.
-EXACT := $(filter all program check lint,$(or $(MAKECMDGOALS),all))
+EXACT := $(filter all program check lint install,$(or $(MAKECMDGOALS),all))
 ifneq ($(EXACT),)
 ifneq ($(wildcard $T/.moved),)
 $(shell rm -f $B/.tangled)
@@ -346,6 +346,52 @@ demo: program
 bench: program
 	@tests/bench
 	@tests/bench_wakers
+
+# ---- installing it ------------------------------------------------------------
+.PHONY: install uninstall
+PREFIX = /usr/local
+MANUALS = $B/lguest.1 $B/completion/lguest $B/completion/_lguest
+$B/lguest.1: book/lguest.1
+	@echo "  MANUAL $@"
+	@book/manual man $B/lguest < $< > $@
+$B/completion/lguest $B/completion/_lguest:
+	@mkdir -p $(@D)
+	@echo "  MANUAL $@"
+	@book/manual $(if $(findstring /_,$@),zsh,bash) $B/lguest > $@
+$(MANUALS): book/manual $B/.same | $B/lguest
+
+D = $(DESTDIR)$(PREFIX)
+INSTALLED = bin/lguest lib/lguest/guest lib/lguest/initrd.tar \
+	share/man/man1/lguest.1 share/bash-completion/completions/lguest \
+	share/zsh/site-functions/_lguest share/doc/lguest/LICENSE \
+	share/doc/lguest/lguest.pdf
+HTML_TO = share/doc/lguest/html
+
+## install       program, Guest, manual, completions and what there is of the
+##               book, below PREFIX (/usr/local); DESTDIR goes in front of that
+install: program $(MANUALS)
+	@install -d $(addprefix '$D'/,$(sort $(dir $(INSTALLED))))
+	@install $B/lguest '$D/bin'
+	@install -m 644 $B/guest $B/initrd.tar '$D/lib/lguest'
+	@sed 's|@LIBDIR@|$(PREFIX)/lib/lguest|g; s|@DOCDIR@|$(PREFIX)/share/doc/lguest|g' \
+	  $B/lguest.1 > '$D/share/man/man1/lguest.1'
+	@chmod 644 '$D/share/man/man1/lguest.1'
+	@install -m 644 $B/completion/lguest '$D/share/bash-completion/completions'
+	@install -m 644 $B/completion/_lguest '$D/share/zsh/site-functions'
+	@install -m 644 LICENSE '$D/share/doc/lguest'
+	@if [ -e $B/book.pdf ]; then \
+	  install -m 644 $B/book.pdf '$D/share/doc/lguest/lguest.pdf'; \
+	else echo "install: no $B/book.pdf, so no book; make book builds it"; fi
+	@rm -rf '$D/$(HTML_TO)'
+	@if [ -e $B/html/index.html ]; then cp -R $B/html '$D/$(HTML_TO)' && \
+	  chmod -R u=rwX,go=rX '$D/$(HTML_TO)'; fi
+	@echo "  INSTALL $D"
+
+## uninstall     the reverse, with the same PREFIX and DESTDIR
+uninstall:
+	@cd '$D' && rm -rf $(INSTALLED) $(HTML_TO) && \
+	for d in $(sort $(dir $(INSTALLED))); do \
+	  [ ! -d $$d ] || rmdir -p --ignore-fail-on-non-empty $$d; done
 
 ## check         every test; ends with a line `N passed, N failed'
 check: all slides lguest32 lguest-musl asan $B/attack $B/attack.tar
