@@ -311,7 +311,7 @@ $B/.same: $(filter-out %/version.o,$(LAUNCHER_C:%.c=$B/o/native/%.o)) $(INSIDE_O
 $B/runs/%.txt: book/runs/% $B/.same $B/guest $B/initrd.tar | $B/lguest
 	@mkdir -p $(@D)
 	@echo "  RUN    $<"
-	@timeout 60 $< > $@
+	@timeout 300 $< > $@
 
 $B/runs/attacks.txt: $B/attack
 
