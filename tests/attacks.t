@@ -16,6 +16,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from hostile import B, BASE, canary, launch, left_behind, stop
 
@@ -56,6 +57,79 @@ BAD_CALLS = [                   # number and three arguments
     '2 ffffffff 1', '2 101 3', '2 ffffffff ffffffff',
     '11 4000000', '11 4000001', '11 4000fff', '11 4001000', '11 40fffff',
     '11 4100000', '11 7fffffff', '11 80000000', '11 ffffffff']
+
+# The device page and the rings of the console and of the device behind it.
+PAGE, RECEIVE, TRANSMIT, NEXT = 0x4000000, 0x4001000, 0x4004000, 0x4007000
+
+
+def desc(ring, i, addr, length, flags=0, following=0):
+    """The four words of a descriptor, each with its address."""
+    words = (addr & 0xffffffff, addr >> 32, length, flags | following << 16)
+    return {ring + 16 * i + 4 * n: w for n, w in enumerate(words)}
+
+
+def offer(ring, *heads):
+    """The available ring, with an index for that many chains."""
+    return {ring + 0x1000: len(heads) << 16,
+            **{ring + 0x1004 + 4 * n: h for n, h in enumerate(heads)}}
+
+
+T = TRANSMIT
+LIARS = [                       # what is stored, what is notified, the line
+    ('a head of 300', offer(T, 300), [T],
+     "console: transmit: descriptor index 300 is beyond the ring's 256 "
+     'entries'),
+    ('an index far ahead', {T + 0x1000: 0xffff0000}, [T],
+     'console: transmit: the available index jumped from 0 to 65535, further '
+     "than the ring's 256 entries"),
+    ('a loop', {**desc(T, 0, 0x1000, 1, 1, 0), **offer(T, 0)}, [T],
+     'console: transmit: the chain that begins at descriptor 0 is a loop'),
+    ('a buffer at the end', {**desc(T, 0, PAGE, 1), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0, 1 bytes at 0x4000000, is not in the '
+     "Guest's memory"),
+    ('across the end', {**desc(T, 0, PAGE - 1, 2), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0, 2 bytes at 0x3ffffff, is not in the '
+     "Guest's memory"),
+    ('one that wraps', {**desc(T, 0, 0xfffff000, 0x2000), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0, 8192 bytes at 0xfffff000, is not in '
+     "the Guest's memory"),
+    ('one of 64 bits', {**desc(T, 0, 1 << 40, 8), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0, 8 bytes at 0x10000000000, is not in '
+     "the Guest's memory"),
+    ('no bytes', {**desc(T, 0, 0x1000, 0), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0 has no length'),
+    ('4 GiB', {**desc(T, 0, 0, 0xffffffff), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0, 4294967295 bytes at 0, is not in the '
+     "Guest's memory"),
+    ('read after write', {**desc(T, 0, 0x1000, 4, 3, 1),
+                          **desc(T, 1, 0x1000, 4), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 1 is to be read but follows one to be '
+     'written'),
+    ('a table', {**desc(T, 0, 0x1000, 16, 4), **offer(T, 0)}, [T],
+     'console: transmit: descriptor 0 is indirect, which was never offered'),
+    ('text to be written', {**desc(T, 0, 0x1000, 4, 2), **offer(T, 0)}, [T],
+     'console: transmit: a buffer to transmit is marked to be written'),
+    ('features', {PAGE + 1: 0x07ffffff, PAGE + 25: 0xffffffff}, [PAGE],
+     'console: the Guest accepted features 0xffffffff, of which 0xfefffffe '
+     'were never offered'),
+    ('a text without an end', {PAGE - 4: 0x41414141}, [PAGE - 4],
+     'the Guest notified 0x3fffffc, which is no ring, no device and no text '
+     'in its memory'),
+    ('a number beside a device', {}, [PAGE + 1],
+     'the Guest notified 0x4000001, which is no ring, no device and no text '
+     'in its memory'),
+    ('a used ring rewritten, and a reset, are no lies',
+     {T + 0x2000: 0x12345678, **desc(T, 0, 0x1000, 1), **offer(T, 0),
+      PAGE + 1: 0}, [T, T, PAGE, T, RECEIVE], 'the Guest died: held')]
+DISK_LIARS = [
+    ('a short header', {**desc(NEXT, 0, 0x1000, 15, 1, 1),
+                        **desc(NEXT, 1, 0x2000, 513, 2), **offer(NEXT, 0)},
+     [NEXT], "{}: requests: a request's header is shorter than 16 bytes"),
+    ('no status', {**desc(NEXT, 0, 0x1000, 16), **offer(NEXT, 0)}, [NEXT],
+     '{}: requests: a request has no room for its status')]
+ENTROPY_LIARS = [
+    ('entropy to be read', {**desc(NEXT, 0, 0x1000, 16), **offer(NEXT, 0)},
+     [NEXT], 'entropy: requests: a buffer for entropy is marked to be read')]
 
 
 def ok(good, name, *more):
@@ -251,6 +325,35 @@ def frozen():
     left_behind()
 
 
+def liar(name, stores, notified, line, *options):
+    """A Guest that lies to a device ends with one line, and leaves nothing.
+    A store is of 32 bits, so those at lower addresses come first."""
+    words = [f'{n:x}' for pair in sorted(stores.items()) for n in pair]
+    p = launch(['store', *words, '0', *(f'{n:x}' for n in notified)],
+               options)
+    try:
+        err = p.communicate(timeout=60)[1].decode('latin1')
+    except subprocess.TimeoutExpired:
+        ok(False, name, 'hangs', stop(p, signal.SIGKILL), left_behind())
+        return
+    left = left_behind()
+    ok(p.returncode == 1 and err == f'lguest: {line}\n' and not left and
+       not canary.dead(), f'a driver that lies: {name}', p.returncode, err,
+       left)
+
+
+def liars():
+    for words in LIARS:
+        liar(*words)
+    with tempfile.NamedTemporaryFile() as f:
+        f.truncate(65536)
+        for name, stores, notified, line in DISK_LIARS:
+            liar(name, stores, notified, line.format(f.name),
+                 f'--block={f.name}')
+    for words in ENTROPY_LIARS:
+        liar(*words, '--rng')
+
+
 def traced():
     """What the Guest's processes ask of the host, as strace sees it."""
     log = canary.dir.name + '/../' + os.path.basename(
@@ -295,6 +398,7 @@ def main():
     lists()
     for words in BAD_CALLS:
         attack('hypercall ' + words, HURT)
+    liars()
     pages()
     jumps()
     programs()

@@ -1,5 +1,5 @@
 /*
- * libFuzzer target: any bytes as a kernel. What the parser accepts must be
+ * A libFuzzer target: any bytes as a kernel, with any initrd. What the parser accepts must be
  * true of the bytes, what the planner accepts must fit, and copying it must
  * stay in bounds (the sanitizers watch).
  */
@@ -74,6 +74,27 @@ static void check_all_plans(const struct kernel *k)
 	}
 }
 
+/* The last ten bytes also choose memory, initrd and command line. */
+static void check_a_plan(const struct kernel *k, const uint8_t *end)
+{
+	struct boot_plan p = { .boot_params = end[-1] & 1 ? 0x90000 : 0 };
+	uint16_t mib, line;
+
+	memcpy(&mib, end - 10, 2);
+	memcpy(&line, end - 8, 2);
+	memcpy(&p.initrd_bytes, end - 6, 4);
+	p.ram = (mib % LGUEST_MAX_MIB + 1u) << 20;
+	p.pfn_limit = (p.ram >> 12) + LGUEST_DEVICE_PAGES;
+	p.line_bytes = line;
+	if (!plan_boot(&p, k)) {
+		check_plan(&p, k);
+		CHECK(p.line_bytes <= k->line_max);
+		CHECK((uint64_t)p.initrd + p.initrd_bytes <= p.ram);
+	} else {
+		CHECK(strlen(p.complaint.text) < sizeof(p.complaint.text) - 1);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kernel k;
@@ -86,5 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_kernel(&k, data, size);
 	check_all_plans(&k);
+	check_a_plan(&k, data + size);
 	return 0;
 }

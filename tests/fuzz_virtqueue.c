@@ -1,7 +1,8 @@
 /*
  * A libFuzzer target: the input is a list of descriptors, 16 bytes each in
- * the rings' own format behind an index, and of offers. Whatever comes out
- * of the walker must lie in memory, and be counted right.
+ * the rings' own format behind an index, for the ring or for indirect tables,
+ * and of offers. Whatever comes out of the walker must lie in memory, and be
+ * counted right.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -85,7 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 2;
 		size -= 2;
 		if (op < 128 && size >= 16) {
-			memcpy(&desc[i], data, 16);
+			if (op < 80)
+				memcpy(&desc[i], data, 16);
+			else
+				memcpy(ram + i * 16 + op % 2, data, 16);
 			data += 16;
 			size -= 16;
 		} else if (op < 224) {
@@ -94,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		} else if (op < 240) {
 			avail->flags = (uint16_t)i;
 			vq.notify_on_empty = op & 1;
+			vq.indirect = op & 2;
 		} else {
 			drain();
 		}

@@ -1,32 +1,5 @@
-#!/bin/bash
-# Random descriptors for the virtqueue walker, under sanitizers. FUZZ_SECONDS
-# says for how long (20).
-T=${B:-build}/t d=$(mktemp -d) seconds=${FUZZ_SECONDS:-20}
-trap 'rm -rf "$d"' EXIT
-echo 1..1
-if ! clang -O1 -g -std=gnu11 -fsanitize=fuzzer,address,undefined \
-	-fno-sanitize-recover=all -I"$T" -o "$d/fuzz" tests/fuzz_virtqueue.c \
-	"$T/launcher/virtqueue.c" 2> "$d/log"; then
-	sed 's/^/# /' "$d/log"
-	if echo 'int LLVMFuzzerTestOneInput(const char *p, long n)
-		{ return p && n < 0; }' |
-		clang -fsanitize=fuzzer -x c -o "$d/no" - 2> /dev/null; then
-		echo "not ok 1 - the fuzzer compiles"
-		exit 1
-	fi
-	echo "ok 1 - fuzzing # skip no clang with libFuzzer"
-	exit 0
-fi
-mkdir "$d/corpus"
-# A chain of two to begin with: read 16 bytes at 0x1000, write 16 at 0x2000.
-printf '\0\0\0\20\0\0\0\0\0\0\20\0\0\0\1\0\1\0\0\1\0\40\0\0\0\0\0\0\20\0\0\0\2\0\0\0\200\0\377\377' > "$d/corpus/chain"
-if "$d/fuzz" -seed=1 -max_total_time="$seconds" -max_len=2048 -rss_limit_mb=0 \
-	-print_final_stats=1 -artifact_prefix="$d/" "$d/corpus" \
-	> "$d/log" 2>&1; then
-	grep 'number_of_executed_units' "$d/log" | sed 's/^/# /'
-	echo "ok 1 - $seconds s of fuzzing"
-else
-	tail -40 "$d/log" | sed 's/^/# /'
-	echo "not ok 1 - $seconds s of fuzzing"
-	exit 1
-fi
+#!/usr/bin/python3 -B
+"""Random descriptors for the virtqueue walker."""
+from fuzz import fuzz
+
+fuzz('virtqueue', 'the virtqueue walker', 'launcher/virtqueue.c')

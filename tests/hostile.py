@@ -61,9 +61,9 @@ def left_behind(limit=2):
         time.sleep(.005)
 
 
-def launch(words, **more):
+def launch(words, options=(), **more):
     return subprocess.Popen(
-        [f'{B}/lguest', '64', f'{BASE}/attack', *words],
+        [f'{B}/lguest', *options, '64', f'{BASE}/attack', *words],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, pass_fds=[canary.fd], cwd=canary.dir.name,
         start_new_session=True, **more)
