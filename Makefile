@@ -25,7 +25,7 @@ HOST = host/host.h host/trace.h host/rawsys.h host/check.c host/check.h \
 	host/dev.c host/dev.h host/user.c host/lacks.c host/lacks.h
 INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
 	host/inside/offsets.h host/inside/filter.h host/inside/image.lds \
-	host/inside/entry.S host/inside/start.c host/inside/trap.c \
+	host/inside/entry.S host/inside/start.c host/inside/trap.c host/inside/gate.c \
 	host/inside/dies.c host/inside/hypercall.c host/inside/shadow.c \
 	host/inside/ownmap.c host/inside/segment.c host/inside/emulate.c \
 	host/inside/interrupt.c host/inside/schedule.c \
@@ -46,7 +46,7 @@ USER = guest/user/user.lds guest/user/crt.S guest/user/ulib.c \
 	guest/user/ulib.h $(PROGRAMS:%=guest/user/%.c)
 # Guests that attack their Host.
 ATTACK = guest/attack/attack.h guest/attack/attack.lds \
-	guest/attack/kernel.S guest/attack/alone.S guest/attack/below.S guest/attack/fuzz.S \
+	guest/attack/kernel.S guest/attack/alone.S guest/attack/below.S guest/attack/gate.S guest/attack/fuzz.S \
 	guest/attack/user.S guest/user/attack.c
 # The Waker, twice more: to be measured beside it.
 WAKERS = wakers/model.h wakers/model.c wakers/forked.c wakers/cloned.c \

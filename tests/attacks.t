@@ -27,6 +27,7 @@ count = failures = 0
 
 HELD = 'held'
 HURT = r'(?!LOST)[ -~]*'        # it killed itself, in whatever way
+NO_STACK = 'its stack at .* is not mapped.*'
 ALONE = [                       # a kernel and its Host
     ('far', HELD), ('doors', HELD), ('syscall32', HELD), ('sysenter', HELD),
     ('vsyscall', HELD), ('maps', HELD), ('hosttext', HELD),
@@ -37,6 +38,13 @@ ALONE = [                       # a kernel and its Host
     ('badstack', 'its stack at fffffffc is not mapped.*'),
     ('badstack ffffffff', 'its stack at fffffffb is not mapped.*'),
     ('notify', HELD), ('notify 3fffff0', HELD), ('mappings', HELD)]
+GATES = [                       # a kernel and the gates to its Host
+    ('gate', HELD), ('gatestep', HELD), ('gatestack 50000000', NO_STACK),
+    ('gatestack ffffffff', NO_STACK), ('gatestack 50000000 1', NO_STACK),
+    ('gatestack ffffffff 1', NO_STACK), ('gatestack 1002', 'it uses.*'),
+    ('gateiret', 'it uses address 0;.*'), ('gatewrite', HELD),
+    ('gategone', HURT), ('gatemap', 'it uses address ffc00000, .*'),
+    ('gatealarm', HELD)]
 BELOW = [                       # a user program and its kernel
     (name, HELD) for name in (
         'reach', 'reachlow', 'orders', 'borrow', 'userint', 'userflags',
@@ -144,9 +152,11 @@ def ok(good, name, *more):
     return good
 
 
-def attack(name, pattern, limit=60):
+def attack(name, pattern, limit=60, gates='on'):
     """One attack by a kernel: its text and its end."""
-    p = launch(name.split())
+    p = launch(name.split(), gates)
+    if gates == 'off':
+        name += ' (no gates)'
     try:
         out, err = p.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -187,15 +197,10 @@ def lists():
            f'{name}: no other call than the filters allow', found)
 
 
-def jumps():
-    seed = random.randrange(1 << 32)
-    print(f'# seed {seed}')
-    pick = random.Random(seed)
-    size = os.path.getsize(f'{BASE}/host.elf.bare')
-    every = range(size) if THOROUGH else pick.sample(range(size), 40)
-    bad = []
-    for offset in every:
-        p = launch(['hostjump', f'{offset:x}'])
+def jump(name, offsets, bad):
+    """A Guest that is somewhere else at once."""
+    for offset in offsets:
+        p = launch([name, f'{offset:x}'])
         try:
             out, err = p.communicate(timeout=.5)
         except subprocess.TimeoutExpired:
@@ -204,16 +209,43 @@ def jumps():
             continue        # it slept or span: that is allowed
         if p.returncode != 1 or b'LOST' in err or err.count(b'\n') != 1:
             bad.append((offset, p.returncode, err))
+
+
+def jumps():
+    seed = random.randrange(1 << 32)
+    print(f'# seed {seed}')
+    pick = random.Random(seed)
+    size = os.path.getsize(f'{BASE}/host.elf.bare')
+    every = range(size) if THOROUGH else pick.sample(range(size), 40)
+    bad = []
+    jump('hostjump', every, bad)
     ok(not bad and not left_behind() and not canary.dead(),
        f'{len(every)} jumps into the Host hurt nobody else', bad)
+    every = [*range(0 if THOROUGH else pick.randrange(3), 64,
+                    1 if THOROUGH else 3), 4095]
+    for name in 'gatejump', 'gatejump32':
+        jump(name, every, bad)
+    ok(not bad and not left_behind() and not canary.dead(),
+       f'{len(every)} jumps into the gate page, in either mode', bad)
     first = pick.randrange(5)
     attack(f'viewjump {0 if THOROUGH else first} {1 if THOROUGH else 5}',
            HELD)
 
 
 def pages():
-    """Each page of the Host's data, overwritten."""
-    for page in [*range(6, 9), *range(0x17, 0x1e), 0x101c, 0x101d, 0x102e]:
+    """Each page of the Host's data, overwritten, but for two large arrays:
+    the pool of tables and the signal stack, of each of which the first."""
+    base, pages = 0x100000000000, set()
+    for line in subprocess.run(['nm', '-S', f'{BASE}/host.elf'], check=True,
+                               capture_output=True, text=True
+                               ).stdout.splitlines():
+        word = line.split()
+        if len(word) == 4 and word[2] in 'dDbB':
+            first = int(word[0], 16) - base >> 12
+            last = (int(word[0], 16) + int(word[1], 16) - 1 - base) >> 12
+            pages |= {first, last} if last - first > 12 else {
+                *range(first, last + 1)}
+    for page in sorted(pages):
         attack(f'hostdata {page:x}', HURT)
 
 
@@ -390,9 +422,12 @@ def traced():
 
 
 def main():
-    for name, pattern in ALONE + BELOW:
+    for name, pattern in ALONE + GATES + BELOW:
         if name != 'avx' or WIDE:
             attack(name, pattern)
+    for name, pattern in [GATES[0]] + ALONE + BELOW:
+        if name != 'avx' or WIDE:
+            attack(name, pattern, gates='off')
     for name in MUTE:
         mute(name)
     lists()

@@ -48,6 +48,12 @@ def main():
     bad(['--help='], '--help=: takes no value; write --help')
     bad(['--initrd', '64', 'k'], '--initrd: no value; write --initrd=FILE')
     bad(['--initrd=', '64', 'k'], '--initrd=: no value; write --initrd=FILE')
+    bad(['--gates', '64', 'k'], '--gates: no value; write --gates=on|off')
+    for word in ('1', 'ON', 'of', 'onoff', 'off '):
+        bad([f'--gates={word}', '64', 'k'],
+            f'--gates={word}: neither on nor off')
+    bad(['--gates=off', '64', '/nonexistent'],
+        'kernel /nonexistent: cannot open: No such file or directory')
     bad(['--host', 'user', '64', 'k'], '--host: no value; write --host=HOST')
     for word in ('64M', 'x', '', ' 64', '+64', '6 4', '0x40', '64.0', '1e3',
                  '６４'):
@@ -76,7 +82,7 @@ def good():
     p = run('--help')
     ok(p.returncode == 0 and p.stderr == '' and
        p.stdout.startswith(f'usage: {USAGE[6:]}\n') and
-       all(o in p.stdout for o in ('--initrd=FILE', '--host=HOST', '--help',
+       all(o in p.stdout for o in ('--initrd=FILE', '--host=HOST', '--help', '--gates=on|off',
                                    '--verbose', '--version')) and
        max(map(len, p.stdout.splitlines())) < 80,
        '--help lists every option', p)
