@@ -87,6 +87,14 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc) --no-print-directory
 endif
 
+# A release (make dist) has the readable tangle in src and the book beside it.
+# Where noweb is not installed, src is compiled as it is; where there is no TeX,
+# the book is that one.
+NOWEB_LIB ?= /usr/lib/noweb
+PLAIN := $(if $(wildcard $(NOWEB_LIB)/markup),,$(wildcard src/launcher/main.c))
+READY := $(if $(and $(shell command -v lualatex),$(if $(PLAIN),,yes)),,\
+	$(wildcard lguest.pdf))
+
 .PHONY: all program book slides help src lint demo check bench clean lguest32 \
 	lguest-musl asan FORCE
 all: program book
@@ -104,7 +112,7 @@ help:
 # One pass writes all files, and leaves alone what did not change. What only
 # moved (its line numbers changed) is compiled anew by all, book and check, not
 # while you edit one chunk and say `make build/lguest'.
-EXACT := $(filter all program check lint install,$(or $(MAKECMDGOALS),all))
+EXACT := $(filter all program check lint install dist,$(or $(MAKECMDGOALS),all))
 ifneq ($(EXACT),)
 ifneq ($(wildcard $T/.moved),)
 $(shell rm -f $B/.tangled)
@@ -112,11 +120,18 @@ endif
 endif
 
 $(addprefix $T/,$(ROOTS)): $B/.tangled ;
+ifneq ($(PLAIN),)
+$B/.tangled: Makefile
+	@mkdir -p $B && rm -rf $T && ln -s $(TOP)/src $T
+	@echo "  PLAIN  src, since noweb is not installed"
+	@touch $@
+else
 $B/.tangled: $(NW) Makefile book/tangle book/literate.py
-	@mkdir -p $B
+	@mkdir -p $B && test ! -L $T || rm $T
 	@echo "  TANGLE $(NW)"
 	@book/tangle $(if $(EXACT),--exact) $(NW) $T $(ROOTS)
 	@touch $@
+endif
 
 ## src           the program as plain C in build/src, chunk names as comments
 src:
@@ -179,10 +194,10 @@ LAUNCHER32_C = $(filter-out host/user.c host/lacks.c,$(LAUNCHER_C))
 # What `lguest --version' says of the source: a file has it where there is no
 # git; a plus sign says that the program's source was changed since. A new
 # commit compiles launcher/version.c, and nothing else.
+GIT = git -c safe.directory='$(TOP)'
 COMMIT := $(or $(shell cat COMMIT 2> /dev/null),$(shell test -e .git && \
-	git -c safe.directory='$(TOP)' rev-parse --short=12 HEAD && \
-	git -c safe.directory='$(TOP)' diff --quiet HEAD -- $(NW) Makefile || \
-	echo +),unknown)
+	$(GIT) rev-parse --short=12 HEAD && \
+	$(GIT) diff --quiet HEAD -- $(NW) Makefile || echo +),unknown)
 COMMIT := $(subst $() ,,$(COMMIT))
 $B/.commit: FORCE
 	@mkdir -p $(@D)
@@ -315,6 +330,12 @@ $B/runs/%.txt: book/runs/% $B/.same $B/guest $B/initrd.tar | $B/lguest
 
 $B/runs/attacks.txt: $B/attack
 
+ifneq ($(READY),)
+$B/book.pdf: $(READY)
+	@mkdir -p $B
+	@echo "  COPY   $<, since the book cannot be made here"
+	@cp $< $@
+else
 BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/*) \
 	book/bench-figure book/wakers-figure
 $B/runs/key-timeline.txt: book/timeline
@@ -330,6 +351,7 @@ $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	@cp $B/runs/key-timeline.txt $B/book/figures/key-timeline.tex \
 	  $(if $(DRAFT),2> /dev/null || :)
 	@book/typeset $B
+endif
 
 ## slides        a lecture and lab sheets, build/slides.pdf and build/labs.pdf
 slides: $B/slides.pdf
@@ -383,8 +405,9 @@ install: program $(MANUALS)
 	  install -m 644 $B/book.pdf '$D/share/doc/lguest/lguest.pdf'; \
 	else echo "install: no $B/book.pdf, so no book; make book builds it"; fi
 	@rm -rf '$D/$(HTML_TO)'
-	@if [ -e $B/html/index.html ]; then cp -R $B/html '$D/$(HTML_TO)' && \
-	  chmod -R u=rwX,go=rX '$D/$(HTML_TO)'; fi
+	@for h in $B/html html; do if [ -e $$h/index.html ]; then \
+	  cp -R $$h '$D/$(HTML_TO)' && chmod -R u=rwX,go=rX '$D/$(HTML_TO)'; \
+	  break; fi; done
 	@echo "  INSTALL $D"
 
 ## uninstall     the reverse, with the same PREFIX and DESTDIR
@@ -393,8 +416,28 @@ uninstall:
 	for d in $(sort $(dir $(INSTALLED))); do \
 	  [ ! -d $$d ] || rmdir -p --ignore-fail-on-non-empty $$d; done
 
+# ---- a release ------------------------------------------------------------------
+.PHONY: dist
+VERSION := $(shell sed -n 's/^\#define LGUEST_VERSION\t"\(.*\)"/\1/p' $(NW))
+RELEASE = lguest-$(VERSION)
+## dist          a release, build/lguest-VERSION.tar.gz, that builds without
+##               noweb and TeX: what git knows, src, the book and the commit
+dist: $B/book.pdf
+	@rm -rf $B/dist && mkdir -p $B/dist/$(RELEASE)
+	@$(GIT) ls-files -z | xargs -0 cp -P --parents -t $B/dist/$(RELEASE)
+	@book/tangle --src $(NW) $B/dist/$(RELEASE)/src $(ROOTS)
+	@cp $< $B/dist/$(RELEASE)/lguest.pdf
+	@test ! -e $B/html/index.html || cp -R $B/html $B/dist/$(RELEASE)
+	@echo '$(COMMIT)' > $B/dist/$(RELEASE)/COMMIT
+	@tar --format=ustar --sort=name --owner=0 --group=0 --numeric-owner \
+	  --mtime=@$(SOURCE_DATE_EPOCH) --mode=u=rwX,go=rX \
+	  -C $B/dist -cf - $(RELEASE) | gzip -9n > $B/$(RELEASE).tar.gz
+	@rm -rf $B/dist
+	@echo "  DIST   $B/$(RELEASE).tar.gz"
+
 ## check         every test; ends with a line `N passed, N failed'
-check: all slides lguest32 lguest-musl asan $B/attack $B/attack.tar
+check: all $(if $(READY),,slides) lguest32 \
+	$(if $(shell command -v musl-gcc),lguest-musl) asan $B/attack $B/attack.tar
 	@tests/run
 
 ## clean         remove build

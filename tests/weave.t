@@ -292,6 +292,9 @@ def edits():
            'an error of the compiler points into lguest.nw', done.stderr)
 
 
+if not os.path.exists(literate.MARKUP):
+    print('1..0 # skip noweb is not installed; ./setup does it')
+    sys.exit()
 scratch = tempfile.mkdtemp(prefix='weave.')
 try:
     lints()
