@@ -95,7 +95,7 @@ PLAIN := $(if $(wildcard $(NOWEB_LIB)/markup),,$(wildcard src/launcher/main.c))
 READY := $(if $(and $(shell command -v lualatex),$(if $(PLAIN),,yes)),,\
 	$(wildcard lguest.pdf))
 
-.PHONY: all program book slides help src lint demo check bench clean lguest32 \
+.PHONY: all program book slides help src untangle lint demo check bench clean lguest32 \
 	lguest-musl asan FORCE
 all: program book
 
@@ -136,6 +136,10 @@ endif
 ## src           the program as plain C in build/src, chunk names as comments
 src:
 	@book/tangle --src $(NW) $B/src $(ROOTS)
+
+## untangle      carry what was edited in build/src back into lguest.nw
+untangle:
+	@book/untangle $(NW) $B/src $(ROOTS)
 
 ## lint          check the source: chunks, columns, blanks; print its measures
 lint: $B/.linted
@@ -426,6 +430,7 @@ dist: $B/book.pdf
 	@rm -rf $B/dist && mkdir -p $B/dist/$(RELEASE)
 	@$(GIT) ls-files -z | xargs -0 cp -P --parents -t $B/dist/$(RELEASE)
 	@book/tangle --src $(NW) $B/dist/$(RELEASE)/src $(ROOTS)
+	@rm -rf $B/dist/$(RELEASE)/src.orig
 	@cp $< $B/dist/$(RELEASE)/lguest.pdf
 	@test ! -e $B/html/index.html || cp -R $B/html $B/dist/$(RELEASE)
 	@echo '$(COMMIT)' > $B/dist/$(RELEASE)/COMMIT

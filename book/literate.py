@@ -84,6 +84,12 @@ class Source:
 
     def expand(self, root, comments=False):
         """Expand a chunk: a list of (source line, text of the line)."""
+        return [(number, text)
+                for number, text, _ in self.trace(root, comments)]
+
+    def trace(self, root, comments=False):
+        """The same, each line with an Origin; or None, for a comment that
+        names a chunk and for a line that several chunks share."""
         out = []
         self._expand(root, '', [], out, comments)
         return out
@@ -94,34 +100,45 @@ class Source:
         if name not in self.chunks:
             sys.exit(f'{self.path}: undefined chunk <<{name}>>')
         for piece in self.chunks[name]:
+            place = object()
             for number, parts in piece.lines:
-                self._line(number, parts, indent, above + [name], out,
-                           comments)
+                self._line(number, parts, Origin(piece, number, indent, place),
+                           above + [name], out, comments)
 
-    def _line(self, number, parts, indent, above, out, comments):
-        text = indent
+    def _line(self, number, parts, mine, above, out, comments):
+        text, origin = mine.indent, mine
         for kind, value in parts:
             if kind == 'text':
                 text += value
+                if value and origin is not mine:
+                    origin = None
                 continue
             # The lines of the chunk used here are indented as this one is.
             inner = re.sub(r'\S', ' ', text)
             if comments and not text.strip() and not _continued(out):
                 note = re.sub(r'\[\[(.*?)\]\]', r'\1', value)
-                out.append((number, f'{inner}/* {note} */'))
+                out.append((number, f'{inner}/* {note} */', None))
             start = len(out)
             self._expand(value, inner, above, out, comments)
+            origin = None
             if len(out) > start and text.strip():
-                line, first = out[start]
-                out[start] = (line, text + first[len(inner):])
+                line, first, _ = out[start]
+                out[start] = (line, text + first[len(inner):], None)
             if len(out) > start:
-                tail = out.pop()
-                text = tail[1]
-                number = tail[0]
+                number, text, origin = out.pop()
             # else: an empty chunk leaves the text before it as it was
         if not text.strip():
             text = ''
-        out.append((number, text))
+        out.append((number, text, origin))
+
+
+class Origin:
+    """Where a line of a file comes from: one line of one piece, in one of
+    the places where that piece is used."""
+
+    def __init__(self, piece, number, indent, place):
+        self.piece, self.number = piece, number
+        self.indent, self.place = indent, place
 
 
 def _continued(out):
@@ -161,6 +178,31 @@ def measured(name, key):
     if key not in values:
         sys.exit(f'{path}: no value {key!r}, which the prose asks for')
     return values[key]
+
+
+def write_readable(source, directory, roots, overwrite=False):
+    """Write the files for readers, and beside them, in DIRECTORY.orig, what
+    they were, with their source: so one can tell what is edited there. Files
+    that are edited stop it, unless overwrite is true."""
+    kept, edited, texts = directory + '.orig', [], {}
+    for root in roots:
+        if root not in source.chunks:
+            continue
+        texts[root] = text = plain(
+            source.expand(root, root.endswith(COMMENTED)))
+        there = read(os.path.join(directory, root))
+        if there not in (None, text, read(os.path.join(kept, root))):
+            edited.append(root)
+    if edited and not overwrite:
+        sys.exit(f'{directory} has edits, in {", ".join(edited)}:\n`make '
+                 f'untangle\' carries them into {source.path}; or remove '
+                 f'{directory}')
+    for root, text in texts.items():
+        for place in (directory, kept):
+            if read(os.path.join(place, root)) != text:
+                write(os.path.join(place, root), text)
+    write(os.path.join(kept, os.path.basename(source.path)),
+          read(source.path))
 
 
 def read(path):
