@@ -141,6 +141,16 @@ src:
 untangle:
 	@book/untangle $(NW) $B/src $(ROOTS)
 
+# ---- writing ------------------------------------------------------------------
+.PHONY: draft watch
+## draft         one chapter, soon: make draft CHAPTER=waker; build/draft.pdf
+draft:
+	@book/draft $(NW) $B '$(CHAPTER)' $(ROOTS)
+
+## watch         at each change of lguest.nw the program, and that chapter
+watch:
+	@book/watch $(NW) B=$B
+
 ## lint          check the source: chunks, columns, blanks; print its measures
 lint: $B/.linted
 $B/.linted: $(NW) Makefile book/lint book/literate.py

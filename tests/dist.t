@@ -83,7 +83,7 @@ fi
 inside() {
 	unshare --mount --pid --fork --kill-child --mount-proc="$tree/proc" \
 		sh -c 'mount --rbind /dev "$1/dev" && exec chroot "$1" \
-		/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+		/usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
 		LC_ALL=C.UTF-8 sh -ec "$2"' sh "$tree" "$1" > "$out" 2>&1
 }
 inside true || cannot "no namespace: $(tail -n 1 "$out")"
@@ -98,7 +98,9 @@ ok $? "the release builds there"
 inside "cd /tmp/$release && make build/attack build/attack.tar lguest32 &&
 	tests/run tests/check.t tests/options.t tests/demo.t tests/selftest.t \
 	tests/memory.t tests/device.t tests/virtqueue.t tests/install.t"
-ok $? "passes the program's tests: $(tail -n 1 "$out")"
+s=$? result=$(tail -n 1 "$out")
+grep -A 5 '^not ok' "$out" > "$dir/bad" && cp "$dir/bad" "$out"
+ok $s "passes the program's tests: $result"
 inside "cd /tmp/$release && make install && cd / &&
 	echo halt | lguest --initrd=/usr/local/lib/lguest/initrd.tar 64 \
 	/usr/local/lib/lguest/guest && ls /usr/local/share/doc/lguest/*.pdf &&
