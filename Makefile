@@ -95,7 +95,7 @@ PLAIN := $(if $(wildcard $(NOWEB_LIB)/markup),,$(wildcard src/launcher/main.c))
 READY := $(if $(and $(shell command -v lualatex),$(if $(PLAIN),,yes)),,\
 	$(wildcard lguest.pdf))
 
-.PHONY: all program book slides help src untangle lint demo check bench clean lguest32 \
+.PHONY: all program stress book slides help src untangle lint demo check bench clean lguest32 \
 	lguest-musl asan FORCE
 all: program book
 
@@ -454,6 +454,10 @@ dist: $B/book.pdf
 check: all $(if $(READY),,slides) lguest32 \
 	$(if $(shell command -v musl-gcc),lguest-musl) asan $B/attack $B/attack.tar
 	@tests/run
+
+## stress        half an hour of a Linux Guest (LGUEST_VMLINUX, LGUEST_INITRD)
+stress: program
+	@STRESS=$${STRESS:-1800} LIMIT=4000 tests/run tests/linux.t
 
 ## clean         remove build
 clean:

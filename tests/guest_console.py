@@ -12,9 +12,10 @@ PROMPT = 'lguest# '
 
 
 class Guest:
-    def __init__(self, *options, words=(), mem='32'):
-        args = [f'{B}/lguest', f'--initrd={B}/initrd.tar', *options]
-        self.p = subprocess.Popen(args + [mem, f'{B}/guest', *words],
+    def __init__(self, *options, words=(), mem='32', kernel=f'{B}/guest',
+                 initrd=f'{B}/initrd.tar'):
+        args = [f'{B}/lguest', f'--initrd={initrd}', *options]
+        self.p = subprocess.Popen(args + [mem, kernel, *words],
                                   stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)

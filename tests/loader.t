@@ -110,8 +110,9 @@ def expect(mib, bp, placed, entry, line, initrd, header=b'', initrd_max=None):
     tables = (pages + 1023) // 1024
     pgdir = at - 4096 * (1 + tables)
     for i in range(tables):
-        struct.pack_into('<I', m, pgdir + 4 * i,
-                         pgdir + 4096 * (i + 1) | 0x63)
+        for d in (i, 768 + i) if i < 255 else (i,):
+            struct.pack_into('<I', m, pgdir + 4 * d,
+                             pgdir + 4096 * (i + 1) | 0x63)
     struct.pack_into(f'<{pages}I', m, pgdir + 4096,
                      *[i << 12 | 0x63 for i in range(pages)])
     m[bp + 0x1f1:bp + 0x1f1 + len(header)] = header
@@ -340,6 +341,15 @@ def malformed_bzimage():
         'a zImage, to be loaded low; build a bzImage')
     bad('a 64-bit bzImage', bzimage(xload=1),
         'a 64-bit kernel; the Guest is a 32-bit machine')
+    for v, why in (b'4.0.0-rc1 (a@b)', '4.0'), (b'10.2', '10.2'):
+        young = (f'Linux {why}; from 4.0 on a Guest looks for its devices on '
+                 'a PCI bus, and here they are on a page; take one up to '
+                 '3.19')
+        b = bytearray(bzimage(payload=KERNEL + v + bytes(16)))
+        struct.pack_into('<H', b, 0x20e, 1024 + len(KERNEL) - 0x200)
+        bad(f'bzImage of {why}', bytes(b), young)
+        bad(f'ELF file of {why}', elf([dict(
+            bytes=KERNEL + b'Linux version ' + v, paddr=0x100000)]), young)
     size = len(bzimage())
     bad('bzImage cut short', bzimage(cut=size - 1),
         f'bzImage of {size - 1} bytes, but its header promises {size}; is it '
