@@ -61,15 +61,10 @@ def left_behind(limit=2):
         time.sleep(.005)
 
 
-<<<<<<< HEAD
-def launch(words, options=(), **more):
+def launch(words, gates='on', options=(), **more):
     return subprocess.Popen(
-        [f'{B}/lguest', *options, '64', f'{BASE}/attack', *words],
-=======
-def launch(words, gates='on', **more):
-    return subprocess.Popen(
-        [f'{B}/lguest', f'--gates={gates}', '64', f'{BASE}/attack', *words],
->>>>>>> cda9b7a (Gates: the Guest's kernel calls its Host without a trap)
+        [f'{B}/lguest', f'--gates={gates}', *options, '64',
+         f'{BASE}/attack', *words],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, pass_fds=[canary.fd], cwd=canary.dir.name,
         start_new_session=True, **more)
