@@ -362,7 +362,7 @@ def liar(name, stores, notified, line, *options):
     A store is of 32 bits, so those at lower addresses come first."""
     words = [f'{n:x}' for pair in sorted(stores.items()) for n in pair]
     p = launch(['store', *words, '0', *(f'{n:x}' for n in notified)],
-               options)
+               options=options)
     try:
         err = p.communicate(timeout=60)[1].decode('latin1')
     except subprocess.TimeoutExpired:
