@@ -97,6 +97,12 @@ def interrupt(g):
     time.sleep(0.3)
     g.type('\x03')
     ok(g.until('lguest# ', 10), '^C ends a program that is busy', g.text)
+    g.type('run probe mutter\n')
+    ok(g.until('said in passing'), 'what a busy program has printed is sent',
+       g.text)
+    time.sleep(0.3)             # the shell, too, must have come to wait
+    g.type('\x03')
+    g.until('lguest# ', 10)
     g.type('run spin 2000 &\n')
     g.until('lguest# ')
     g.type('run hello\n')
@@ -144,6 +150,12 @@ def ways_to_end(g):
     ok('kernel panic: page fault at 0xeeeee000 (write, kernel) eip 0x' in err
        and 'esp 0x' in err.replace('esp c', 'esp 0xc'),
        'its reason names trap, address and registers', err)
+    g = Guest()
+    g.until('lguest# ')
+    g.type('cat motd\ncrash\n')
+    code, out, err = g.end()
+    ok(code == 1 and 'panic' in err and out.count('lguest# ') == 1,
+       'and what was printed just before it is seen', out, err)
     code, out, err = Guest('init=/bin/hello', 'there').end()
     ok(code == 0 and 'there' in out, 'a first program that ends well', out)
     code, out, err = Guest('init=/bin/divide').end()
