@@ -354,6 +354,74 @@ def flush_order(d):
        'fdatasync comes before the answer', text)
 
 
+def far(d):
+    """A sector behind 4 GiB, as a Guest counts them."""
+    sparse = d + '/sparse'
+    subprocess.run(['truncate', '-s', '6G', sparse], check=True)
+    g = started(f'--block={sparse}')
+    ok('write done' in g.ask('disk 0 write 10000000 far')
+       and 'farfar' in g.ask('disk 0 read 10000000')
+       and 'farfar' not in g.ask(f'disk 0 read {10000000 % (1 << 23)}'),
+       'a sector behind 4 GiB')
+    g.halt()
+    with open(sparse, 'rb') as f:
+        f.seek(10000000 * 512)
+        ok(f.read(6) == b'farfar', 'is where it should be in the file')
+    os.unlink(sparse)
+
+
+def full(d):
+    """A file with holes, on a file system without room for them."""
+    small = d + '/small'
+    os.mkdir(small)
+    script = (f'mount -t tmpfs -o size=256k none {small} && '
+              f'truncate -s 4M {small}/disk && exec "$@"')
+    before = ['unshare', '-rm', 'sh', '-c', script, 'sh']
+    if subprocess.run([*before, 'true'],
+                      stderr=subprocess.DEVNULL).returncode:
+        tap.skip('a full file system', 'no mount namespace here')
+        return
+    g = started(f'--block={small}/disk', before=before)
+    said = [g.ask(f'disk 0 write {8 * n} n{n}.') for n in range(80)]
+    failed = [n for n, a in enumerate(said) if 'reports an error' in a]
+    ok(failed and failed[0] > 40 and failed == list(range(failed[0], 80)),
+       'a full file system: writes fail', failed)
+    ok('n7.n7.' in g.ask('disk 0 read 56'), 'what was written before is there')
+    ok(f'{len(failed)} failed' in g.ask('disk'), 'and the Guest has counted')
+    r = g.halt()
+    ok(r[0] == 0 and not r[2], 'power off', r)
+
+
+def loop_device(d):
+    """A real block device that fails: a loop device whose file shrinks."""
+    path = d + '/backing'
+    subprocess.run(['truncate', '-s', '1M', path], check=True)
+    r = subprocess.run(['losetup', '-f', '--show', path], text=True,
+                       capture_output=True) if tool('losetup') else None
+    if not r or r.returncode:
+        tap.skip('a block device', r.stderr.strip() if r else 'no losetup')
+        return
+    loop = r.stdout.strip()
+    try:
+        g = started(f'--block={loop}')
+        ok('2048 sectors, read and write' in g.ask('disk'), 'a block device')
+        g.ask('disk 0 write 2000 loop')
+        ok('flush done' in g.ask('disk 0 flush'), 'is flushed')
+        with open(path, 'rb') as f:
+            f.seek(2000 * 512)
+            ok(f.read(8) == b'looploop', 'down to the file behind it')
+        os.truncate(path, 65536)
+        subprocess.run([tool('blockdev'), '--flushbufs', loop], check=True)
+        a = g.ask('disk 0 read 2040')
+        ok('reports an error' in a, 'a sector that cannot be read', a)
+        a = g.ask('disk 0 read 5') + g.ask('disk')
+        ok(a.count('error') == 0 and ' 1 failed' in a, 'and no other', a)
+        r = g.halt()
+        ok(r[0] == 0 and not r[2], 'power off', r)
+    finally:
+        subprocess.run(['losetup', '-d', loop])
+
+
 def words(d):
     for word, about in (
             (f'{d}/none', 'cannot open'), (d, 'directory'),
@@ -388,6 +456,9 @@ def main():
         locked(d)
         kill_loop(d)
         flush_order(d)
+        far(d)
+        full(d)
+        loop_device(d)
         words(d)
     finally:
         shutil.rmtree(d, ignore_errors=True)

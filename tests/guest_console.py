@@ -13,8 +13,9 @@ PROMPT = 'lguest# '
 
 class Guest:
     def __init__(self, *options, words=(), mem='32', kernel=f'{B}/guest',
-                 initrd=f'{B}/initrd.tar'):
-        args = [f'{B}/lguest', f'--initrd={initrd}', *options]
+                 initrd=f'{B}/initrd.tar', before=()):
+        """before: a command that executes the Launcher, as env would."""
+        args = [*before, f'{B}/lguest', f'--initrd={initrd}', *options]
         self.p = subprocess.Popen(args + [mem, kernel, *words],
                                   stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE,

@@ -374,6 +374,158 @@ static void test_transmit(void)
 	ok(interrupts[2] == 1, "NOTIFY_ON_EMPTY: one, although unwanted");
 }
 
+/* ---- frames of 64 KiB that nobody cuts, and those that must be cut ---- */
+#define GSO_SIZE	1400
+#define TCP_DATA	(65535 - 14 - 40 - 20)	/* more the kernel cuts */
+#define CWR		0x80		/* in the TCP header's flags */
+
+struct large {
+	uint8_t type;			/* gso_type */
+	uint32_t accept;		/* what the driver needs for it */
+};
+
+static struct { struct net_hdr hdr; uint8_t frame[NET_FRAME_MAX]; } large;
+static uint8_t came[sizeof(large) + 100];
+
+static uint32_t ip_bytes(uint8_t type)
+{
+	return (type & ~NET_GSO_ECN) == NET_GSO_TCPV6 ? 40 : 20;
+}
+
+/* Bytes of the frame, which is for nobody on this host. */
+static uint32_t make_large(uint8_t type)
+{
+	uint32_t ip = ip_bytes(type), seed = type;
+	uint8_t *at = large.frame;
+
+	memset(&large, 0, 10 + 14 + ip + 20);
+	large.hdr = (struct net_hdr){ NET_HDR_NEEDS_CSUM, type,
+		(uint16_t)(34 + ip), GSO_SIZE, (uint16_t)(14 + ip), 16 };
+	memcpy(at, "\2\0\0\0\0\7\2\0\0\0\0\6", 12);
+	at[12] = ip == 40 ? 0x86 : 0x08;
+	at[13] = ip == 40 ? 0xdd : 0x00;
+	at += 14;
+	at[0] = ip == 40 ? 0x60 : 0x45;
+	at[ip == 40 ? 6 : 9] = 6;	/* TCP */
+	at[ip == 40 ? 7 : 8] = 64;
+	*(uint16_t *)(at + (ip == 40 ? 4 : 2)) =
+		htons((uint16_t)(TCP_DATA + 20 + (ip == 40 ? 0 : ip)));
+	at += ip;
+	at[12] = 0x50;
+	at[13] = (uint8_t)(0x10 | (type & NET_GSO_ECN ? CWR : 0));
+	for (uint32_t i = 0; i < TCP_DATA; i++) {
+		seed = seed * 1664525 + 1013904223;
+		at[20 + i] = (uint8_t)(seed >> 24);
+	}
+	return 14 + ip + 20 + TCP_DATA;
+}
+
+/* A socket with vnet headers, for one protocol. */
+static int large_wire(uint8_t type)
+{
+	uint16_t protocol = htons(ip_bytes(type) == 40 ? 0x86dd : 0x0800);
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_protocol = protocol };
+	int s = socket(AF_PACKET, SOCK_RAW, protocol);
+
+	at.sll_ifindex = (int)if_nametoindex("tap0");
+	if (s < 0 || bind(s, (void *)&at, sizeof(at)) == -1 ||
+	    setsockopt(s, SOL_PACKET, 15 /* PACKET_VNET_HDR */, &(int){ 1 },
+		       sizeof(int)) == -1 ||
+	    setsockopt(s, SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 },
+		       sizeof(int)) == -1)
+		err(1, "a socket with vnet headers");
+	return s;
+}
+
+static void begin_with(uint32_t accept)
+{
+	begin();
+	features(accept | 1u << NET_F_MAC);
+	status(7);
+}
+
+static void put_large(int s, uint32_t len)
+{
+	if (send(s, &large, 10 + len, 0) != (ssize_t)(10 + len))
+		err(1, "a large frame");
+	usleep(20000);
+	devices_ready();
+}
+
+static bool same_large(const uint8_t *got, uint32_t len)
+{
+	const struct net_hdr *h = (const void *)got;
+
+	return h->flags == large.hdr.flags && h->gso_type == large.hdr.gso_type
+		&& h->gso_size == GSO_SIZE
+		&& h->csum_start == large.hdr.csum_start
+		&& h->csum_offset == large.hdr.csum_offset
+		&& memcmp(got + 10, large.frame, len) == 0;
+}
+
+/* All of the data, in order, and CWR in none but the first. */
+static bool cut_right(uint32_t len)
+{
+	uint32_t head = len - TCP_DATA, at = 0;
+	unsigned int i;
+
+	for (i = 0; i < rx.used->idx; i++) {
+		uint32_t id = rx.used->ring[i].id;
+		const uint8_t *f = mem + rx.desc[id].addr + 10;
+		uint32_t n = rx.used->ring[i].len - 10 - head;
+		bool cwr = f[head - 20 + 13] & CWR;
+
+		if (n > GSO_SIZE || at + n > TCP_DATA ||
+		    memcmp(f + head, large.frame + head + at, n) != 0 ||
+		    cwr != (i == 0 && (large.hdr.gso_type & NET_GSO_ECN)))
+			return false;
+		at += n;
+	}
+	return at == TCP_DATA && i == (TCP_DATA + GSO_SIZE - 1) / GSO_SIZE;
+}
+
+static void test_large(const struct large *l, const char *name)
+{
+	int s = large_wire(l->type);
+	uint32_t len = make_large(l->type);
+
+	begin_with(l->accept);
+	offer(&rx, 0x40000, NET_FRAME_MAX, VRING_DESC_F_WRITE);
+	devices_notify(rx.address);
+	put_large(s, len);
+	ok(rx.used->idx == 1 && rx.used->ring[0].len == 10 + len &&
+	   same_large(mem + 0x40000, len),
+	   "%s: %u bytes to the Guest in one piece", name, len);
+
+	memcpy(mem + 0x40000, &large, 10 + len);
+	offer(&tx, 0x40000, len, 0);
+	devices_notify(tx.address);
+	ok(recv(s, came, sizeof(came), 0) == (ssize_t)(10 + len) &&
+	   same_large(came, len), "%s: and from it", name);
+
+	begin_with(l->accept & 1u << NET_F_GUEST_CSUM);
+	room(60, 1514);
+	devices_notify(rx.address);
+	put_large(s, len);
+	ok(cut_right(len), "%s: cut for a driver that does not take it", name);
+	close(s);
+}
+
+static void test_all_large(void)
+{
+	const uint32_t four = 1u << NET_F_GUEST_CSUM | 1u << NET_F_GUEST_TSO4,
+		six = 1u << NET_F_GUEST_CSUM | 1u << NET_F_GUEST_TSO6,
+		ecn = 1u << NET_F_GUEST_ECN;
+
+	test_large(&(struct large){ NET_GSO_TCPV4, four }, "TSO4");
+	test_large(&(struct large){ NET_GSO_TCPV6, six }, "TSO6");
+	test_large(&(struct large){ NET_GSO_TCPV4 | NET_GSO_ECN, four | ecn },
+		   "TSO4 with ECN");
+	test_large(&(struct large){ NET_GSO_TCPV6 | NET_GSO_ECN, six | ecn },
+		   "TSO6 with ECN");
+}
+
 /* In a child: does it end with status 1 and a line about that? */
 static void lie(const char *about, void (*tell)(void))
 {
@@ -478,6 +630,7 @@ int main(void)
 	test_reset();
 	test_offloads();
 	test_transmit();
+	test_all_large();
 	test_lies();
 	devices_stop();
 	return done();
