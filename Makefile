@@ -142,7 +142,7 @@ untangle:
 	@book/untangle $(NW) $B/src $(ROOTS)
 
 # ---- writing ------------------------------------------------------------------
-.PHONY: draft watch
+.PHONY: draft watch tags
 ## draft         one chapter, soon: make draft CHAPTER=waker; build/draft.pdf
 draft:
 	@book/draft $(NW) $B '$(CHAPTER)' $(ROOTS)
@@ -150,6 +150,18 @@ draft:
 ## watch         at each change of lguest.nw the program, and that chapter
 watch:
 	@book/watch $(NW) B=$B
+
+## tags          for editors: tags and TAGS lead into lguest.nw, and
+##               compile_commands.json tells clangd about build/src
+tags: src
+	@book/tags $(NW) $B $(ROOTS)
+	@{ $(foreach f,$(LAUNCHER_C) $(filter %.c,$(WAKERS)),$(call command,$f,$(CC) $(CFLAGS))) \
+	  $(foreach f,$(filter %.c,$(INSIDE)),$(call command,$f,$(INSIDE_FLAGS))) \
+	  $(foreach f,$(filter %.c,$(GUEST)),$(call command,$f,$(GUEST_FLAGS))) \
+	  $(foreach f,$(filter %.c,$(USER) $(ATTACK)),$(call command,$f,$(USER_FLAGS))) \
+	} | sed '1s/^,/[/; $$s/$$/]/' > compile_commands.json
+command = printf ',{"directory": "%s", "file": "%s",\n "command": "%s"}\n' \
+	'$(TOP)/$B/src' '$1' '$2 -I. -c $1';
 
 ## lint          check the source: chunks, columns, blanks; print its measures
 lint: $B/.linted
@@ -461,4 +473,4 @@ stress: program
 
 ## clean         remove build
 clean:
-	rm -rf $B
+	rm -rf $B tags TAGS compile_commands.json

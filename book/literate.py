@@ -14,6 +14,9 @@ MARKUP = os.environ.get('NOWEB_LIB', '/usr/lib/noweb') + '/markup'
 # What may stand in front of a chunk's name as a comment, by file suffix.
 COMMENTED = ('.c', '.h', '.S', '.lds')
 LINED = ('.c', '.h', '.S')
+# ctags: what is worth an entry, in C and in assembly.
+CTAGS = ['ctags', '-x', '--languages=C,Asm', '--map-C=+.h',
+         '--kinds-C=defgmstuv', '--kinds-Asm=dlm', '--_xformat=%N\t%F\t%n\t%K']
 
 
 class Piece:
@@ -130,6 +133,37 @@ class Source:
         if not text.strip():
             text = ''
         out.append((number, text, origin))
+
+
+    def identifiers(self, roots, base, draft=False):
+        """What the files define: name, file, line of the source, and kind.
+        They are written below base. draft: leave out what is incomplete."""
+        lines = {}
+        for root in roots:
+            if not root.endswith(LINED):
+                continue
+            try:
+                expanded = self.expand(root)
+            except SystemExit:
+                if draft:
+                    continue
+                raise
+            path = os.path.join(base, root)
+            write(path, plain(expanded))
+            lines[path] = [number for number, _ in expanded]
+        if not lines:
+            return
+        done = subprocess.run(CTAGS + list(lines), capture_output=True,
+                              text=True)
+        if done.returncode:
+            sys.exit('ctags failed: ' + done.stderr)
+        for entry in done.stdout.split('\n')[:-1]:
+            name, path, line, kind = entry.split('\t')
+            root = os.path.relpath(path, base)
+            # A header's guard defines nothing anybody wants to look up.
+            if not (name.startswith('__anon') or
+                    re.sub(r'\W', '_', root).upper().endswith(name)):
+                yield name, root, lines[path][int(line) - 1], kind
 
 
 class Origin:

@@ -266,7 +266,10 @@ def edits():
     os.makedirs(place)
     for name in ('Makefile', 'book', 'tests'):
         os.symlink(os.path.join(TOP, name), os.path.join(place, name))
-    run('cp', '-a', 'lguest.nw', B, place)
+    os.makedirs(os.path.join(place, B))
+    run('cp', '-a', 'lguest.nw', place)
+    run('cp', '-a', *[os.path.join(B, name) for name in os.listdir(B) if name
+        not in ('book', 'debian', 'html', 'runs')], os.path.join(place, B))
     if B != 'build':
         tap.skip('an edit', f'B is {B}')
         return
