@@ -20,9 +20,10 @@ LAUNCHER = \
 	launcher/rng.c launcher/rng.h \
 	launcher/guest.c launcher/guest.h \
 	launcher/run.c launcher/run.h \
-	launcher/trace.c launcher/trace.h
-HOST = host/host.h host/trace.h host/rawsys.h host/check.c host/check.h \
-	host/dev.c host/dev.h host/user.c host/lacks.c host/lacks.h
+	launcher/trace.c launcher/trace.h \
+	launcher/sandbox.c launcher/sandbox.h
+HOST = host/host.h host/trace.h host/rawsys.h host/filter.h host/check.c \
+	host/check.h host/dev.c host/dev.h host/user.c host/lacks.c host/lacks.h
 INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
 	host/inside/offsets.h host/inside/filter.h host/inside/image.lds \
 	host/inside/entry.S host/inside/start.c host/inside/trap.c host/inside/gate.c \

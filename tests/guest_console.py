@@ -13,10 +13,12 @@ PROMPT = 'lguest# '
 
 class Guest:
     def __init__(self, *options, words=(), mem='32', kernel=f'{B}/guest',
-                 initrd=f'{B}/initrd.tar', before=()):
-        """before: a command that executes the Launcher, as env would."""
-        args = [*before, f'{B}/lguest', f'--initrd={initrd}', *options]
-        self.p = subprocess.Popen(args + [mem, kernel, *words],
+                 initrd=f'{B}/initrd.tar', before=(), program='lguest',
+                 wrap=lambda args: args):
+        """before: a command that executes the Launcher, as env would; wrap
+        makes another command of the whole."""
+        args = [*before, f'{B}/{program}', f'--initrd={initrd}', *options]
+        self.p = subprocess.Popen(wrap(args + [mem, kernel, *words]),
                                   stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)

@@ -89,8 +89,9 @@ def good():
     p = run('--version')
     ok(p.returncode == 0 and p.stderr == '' and re.fullmatch(
         r'lguest [0-9.]+, commit \S+ \(Hosts: user dev\)\n', p.stdout), '--version', p)
-    p = run('--verbose', '--host=dev', '1', '/nonexistent')
-    ok(p.stderr == 'lguest: the Host is dev\nlguest: kernel /nonexistent: '
+    p = run('--verbose', '--host=dev', '--sandbox=off', '1', '/nonexistent')
+    ok(re.sub('lguest: sandbox: none.*\n', '', p.stderr) ==
+       'lguest: the Host is dev\nlguest: kernel /nonexistent: '
        'cannot open: No such file or directory\n', '--verbose', p)
 
 
