@@ -35,6 +35,8 @@ static int fake_ioctl(int fd, unsigned long what, ...)
 	va_start(ap, what);
 	offload = va_arg(ap, unsigned int);
 	va_end(ap);
+	if (what == TUN_SET_HDR_SIZE)
+		return 0;
 	if (what != TUN_SET_OFFLOAD)
 		return -1;
 	/* what a real tap insists on */
@@ -138,6 +140,21 @@ static void parse(const uint8_t *data, size_t size)
 		abort();
 }
 
+/* What the device holds adds up, and each buffer has room for a header. */
+static void check_held(void)
+{
+	uint32_t room = 0, pieces = 0;
+
+	for (unsigned int i = 0; i < net.holding; i++) {
+		if (net.held[i].bytes < 10)
+			abort();
+		room += net.held[i].bytes;
+		pieces += net.held[i].pieces;
+	}
+	if (room != net.room || pieces != net.pieces)
+		abort();
+}
+
 static void act(unsigned int op, unsigned int n)
 {
 	static uint8_t frame[70000];
@@ -164,7 +181,8 @@ static void act(unsigned int op, unsigned int n)
 			net_readable(&dev, net.tap);
 		break;
 	case 6:
-		dev.accepted = (n & 7) << 7 | (n >> 3 & 1) << 1;
+		dev.accepted = (n & 7) << 7 | (n >> 3 & 1) << 1 |
+			       (n >> 4 & 1) << NET_F_MRG_RXBUF;
 		net_accept(&dev);
 		break;
 	case 7:
@@ -175,8 +193,7 @@ static void act(unsigned int op, unsigned int n)
 	}
 	if (enabled != net.listening || (enabled && !net.holding))
 		abort();
-	if (net.holding && net.chain.in_len < 10)
-		abort();
+	check_held();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

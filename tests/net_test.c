@@ -251,6 +251,64 @@ static void test_sizes(void)
 	   "and one that fills them to the last byte");
 }
 
+static uint16_t buffers(unsigned int n)
+{
+	uint16_t number;
+
+	memcpy(&number, mem + 0x10000 + n * 4096 + 10, 2);
+	return number;
+}
+
+static void merged(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		rx.avail->ring[rx.avail->idx % 256] =
+			(uint16_t)(rx.next % 256);
+		piece(&rx, 0x10000 + rx.next % 32 * 4096, 1000,
+		      VRING_DESC_F_WRITE);
+		rx.avail->idx++;
+	}
+	devices_notify(rx.address);
+}
+
+static void test_merged(void)
+{
+	begin();
+	status(0);
+	features(1u << NET_F_MRG_RXBUF);
+	status(7);
+	merged(65);
+	send_frames(1, 100);
+	devices_ready();
+	ok(rx.used->idx == 0 && !listening(),
+	   "merged: less room than for the longest frame");
+	merged(3);
+	ok(rx.used->idx == 1 && rx.used->ring[0].len == 112 &&
+	   buffers(0) == 1 && listening(), "a short one takes one buffer");
+	send_frame(7, 1514);
+	usleep(20000);
+	devices_ready();
+	ok(rx.used->idx == 3 && rx.used->ring[1].len == 1000 &&
+	   rx.used->ring[2].len == 526 && buffers(1) == 2 &&
+	   mem[0x10000 + 4096 + 999] == 7 && mem[0x10000 + 8192 + 525] == 7,
+	   "a long one takes two");
+	ok(rx.used->ring[0].id == 0 && rx.used->ring[1].id == 1 &&
+	   rx.used->ring[2].id == 2 && !listening(), "in their order");
+	merged(1);
+	send_frame(8, 988);
+	usleep(20000);
+	devices_ready();
+	ok(rx.used->idx == 4 && rx.used->ring[3].len == 1000 &&
+	   buffers(3) == 1 && mem[0x10000 + 3 * 4096 + 999] == 8,
+	   "one that fills a buffer takes no second");
+	begin();
+	room(1, 1514);
+	devices_notify(rx.address);
+	send_frames(1, 100);
+	devices_ready();
+	ok(rx.used->ring[0].len == 110, "after a reset the header is short");
+}
+
 static void test_reset(void)
 {
 	begin();
@@ -627,6 +685,7 @@ int main(void)
 	test_page();
 	test_receive();
 	test_sizes();
+	test_merged();
 	test_reset();
 	test_offloads();
 	test_transmit();
