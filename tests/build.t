@@ -30,6 +30,12 @@ else
 	skip "clang: not installed; ./setup --all does it"
 	skip "clang's selftest: the same"
 fi
+build B="$dir/gcc" CC=gcc LDFLAGS=-static "$dir/gcc/lguest" &&
+	! readelf -l "$dir/gcc/lguest" | grep -q INTERP
+ok $? "LDFLAGS=-static is honoured"
+"$dir/gcc/lguest" --initrd="$dir/gcc/initrd.tar" 64 "$dir/gcc/guest" \
+	selftest > "$dir/out" 2>&1 < /dev/null
+ok $? "and what it linked runs a Guest"
 cmp "$dir/gcc/initrd.tar" "$B/initrd.tar" > "$dir/out" 2>&1
 ok $? "initrd.tar has the same bytes, built elsewhere"
 tar tvf "$B/initrd.tar" > "$dir/out" 2>&1 &&

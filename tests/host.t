@@ -203,7 +203,9 @@ def idle():
 
 
 def killed():
-    for sig in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP):
+    for sig in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT,
+                signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT,
+                signal.SIGALRM, signal.SIGUSR1, signal.SIGPIPE):
         m = Launcher()
         m.say('run spin &', r'lguest# ')
         pids = m.children()
