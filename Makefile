@@ -364,7 +364,7 @@ $B/book.pdf: $(READY)
 	@cp $< $@
 else
 BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/*) \
-	book/bench-figure book/wakers-figure
+	book/bench-figure book/parts-figure book/wakers-figure
 $B/runs/key-timeline.txt: book/timeline
 $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	$(if $(DRAFT),,$(RUNS:%=$B/runs/%.txt)) \
@@ -373,6 +373,10 @@ $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	@book/weave $(NW) $B $(ROOTS)
 	@book/bench-figure figures/data/bench.json \
 	  > $B/book/figures/bench-ratios.tex
+	@book/parts-figure figures/data/bench.json \
+	  > $B/book/figures/bench-parts.tex
+	@book/parts-figure --peers figures/data/bench.json \
+	  > $B/book/figures/bench-peers.tex
 	@book/wakers-figure figures/data/wakers.json \
 	  > $B/book/figures/wakers.tex
 	@cp $B/runs/key-timeline.txt $B/book/figures/key-timeline.tex \
