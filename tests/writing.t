@@ -171,8 +171,20 @@ def tags():
             **here)
         ok(f'lguest.nw {line}' in (literate.read(place + '/at') or ''),
            'vim finds a function', literate.read(place + '/at'))
+        with open(place + '/.vimrc', 'w') as f:
+            f.write('set nocompatible\nset runtimepath+=book/vim\n'
+                    'filetype on\nsyntax on\n')
+        group = 'echo synIDattr(synID(line("."),1,1),"name")'
+        run('vim', '-es', '-u', '.vimrc', 'lguest.nw', '-c', 'redir! > at',
+            '-c', str(line), '-c', group, '-c', '/^\\\\section', '-c', group,
+            '-c', 'cgetexpr ["lguest.nw:9:1: error: x"] | cfirst', '-c',
+            'echo line(".")', '-c', 'q!', **here)
+        said = (literate.read(place + '/at') or '').split()
+        ok('cType' in said and 'texSection' in said and said[-1] == '9',
+           'vim colours C and LaTeX, and goes to errors', said)
     else:
         skip('vim', 'not installed')
+        skip('its colours', 'the same')
     if shutil.which('emacs'):
         p = run('emacs', '-Q', '--batch', '--eval', '(progn (find-file '
                 '"lguest.nw") (visit-tags-table "TAGS") '

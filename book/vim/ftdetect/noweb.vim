@@ -1,0 +1,1 @@
+autocmd BufNewFile,BufRead *.nw setfiletype noweb
