@@ -386,6 +386,30 @@ def real():
     t.close()
 
 
+def real_inputs(d):
+    """The real Launcher, with whatever for a standard input."""
+    lguest = [f'{B}/lguest', f'--initrd={TOP}/initrd.tar', '64',
+              f'{TOP}/guest']
+    if not all(map(os.path.exists, (lguest[0], lguest[3]))):
+        return ok(True, f'standard inputs # skip {lguest[0]} is not built')
+    with open(f'{d}/typed', 'w') as f:
+        f.write('cat motd\n' * 100 + 'halt\n')
+    for name, redirect, words in (
+            ('a file', f'< {d}/typed', []), ('a pipe', f'< {d}/typed cat |', []),
+            ('/dev/null', '< /dev/null', ['init=/bin/hello', 'there']),
+            ('nothing', '<&-', ['init=/bin/hello', 'there'])):
+        before, after = ((redirect, '') if redirect.endswith('|')
+                         else ('', redirect))
+        r = subprocess.run(['sh', '-c', f'{before} "$0" "$@" {after}',
+                            *lguest, *words], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=60)
+        good = (b': there' in r.stdout if words else
+                r.stdout.count(b'lguest# ') == 101)
+        ok(r.returncode == 0 and good and not r.stderr,
+           f'a Guest with {name} for a keyboard', r.returncode,
+           r.stdout[-200:], r.stderr)
+
+
 def main():
     with tempfile.TemporaryDirectory() as d:
         program = f'{d}/console_test'
@@ -405,6 +429,7 @@ def main():
         outputs(program, d)
         lies(program)
         real()
+        real_inputs(d)
     print(f'1..{count}')
 
 

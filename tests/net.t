@@ -409,6 +409,20 @@ def bulk():
     ok(g.end()[0] == 0, 'and the Guest ends well')
 
 
+def slow_reader():
+    """Nobody reads what the Guest prints, and its network does not mind."""
+    g = Guest(f'ip={GUEST}', args=[f'--tunnet={HOST}'])
+    g.p.stdin.write(b'run charspeed 100000\n')
+    g.p.stdin.flush()
+    time.sleep(1)
+    ok(ping(GUEST, '-c', '5', '-i', '0.01') and mirror(1_000_000) is True,
+       'a Guest whose console is stuck answers its network')
+    ok(g.p.poll() is None, 'and has not ended')
+    g.p.kill()
+    g.p.communicate()
+    ok(gone('tap0'), 'killed, it takes its tap along', taps())
+
+
 def unplugged():
     g = Guest(f'ip={GUEST}', args=[f'--tunnet={HOST}', '--verbose'])
     ok(ping(GUEST), 'plugged in')
@@ -572,8 +586,8 @@ def main():
     sh('ip', 'link', 'set', 'lo', 'up')
     if sys.argv[1:] == ['client']:
         return client()
-    parts = (pings, offloads, cut_on_the_way, bulk, unplugged, reboot,
-             two_cards, device, errors, given_tap)
+    parts = (pings, offloads, cut_on_the_way, bulk, slow_reader, unplugged,
+             reboot, two_cards, device, errors, given_tap)
     for part in parts:
         if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
             part()
