@@ -223,8 +223,8 @@ LAUNCHER32_C = $(filter-out host/user.c host/lacks.c,$(LAUNCHER_C))
 # commit compiles launcher/version.c, and nothing else.
 GIT = git -c safe.directory='$(TOP)'
 COMMIT := $(or $(shell cat COMMIT 2> /dev/null),$(shell test -e .git && \
-	$(GIT) rev-parse --short=12 HEAD && \
-	$(GIT) diff --quiet HEAD -- $(NW) Makefile || echo +),unknown)
+	command -v git > /dev/null && { $(GIT) rev-parse --short=12 HEAD; \
+	$(GIT) diff --quiet HEAD -- $(NW) Makefile || echo +; }),unknown)
 COMMIT := $(subst $() ,,$(COMMIT))
 $B/.commit: FORCE
 	@mkdir -p $(@D)
