@@ -97,7 +97,7 @@ READY := $(if $(and $(shell command -v lualatex),$(if $(PLAIN),,yes)),,\
 	$(wildcard lguest.pdf))
 
 .PHONY: all program stress book slides help src untangle lint demo check bench clean lguest32 \
-	lguest-musl asan FORCE
+	lguest-musl asan check-qemu FORCE
 all: program book
 
 THREE = $(addprefix $B/wakers/,forked cloned evented)
@@ -475,6 +475,10 @@ check: all $(if $(READY),,slides) lguest32 \
 ## stress        half an hour of a Linux Guest (LGUEST_VMLINUX, LGUEST_INITRD)
 stress: program
 	@STRESS=$${STRESS:-1800} LIMIT=4000 tests/run tests/linux.t
+
+## check-qemu    the selftest under another kernel, on other processors
+check-qemu: program lguest-musl $B/attack
+	@CHECK_QEMU=1 tests/run tests/qemu.t
 
 ## clean         remove build
 clean:

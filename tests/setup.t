@@ -49,6 +49,20 @@ ok $? "lists that are there are not fetched again"
 grep -q 'texlive-luatex' "$dir/asked"
 ok $? "--all installs TeX"
 
+double apt-cache "[ -e '$dir/lists' ] && echo \"\$2 | 1.0 | here\"
+[ \"\$1\" != depends ] || echo '  Depends: linux-image-9.9-cloud-amd64'"
+: > "$dir/asked"
+PATH="$dir:$PATH" B=$(realpath --relative-to . "$dir")/b \
+	./setup --all > "$dir/out" 2>&1; s=$?
+[ $s = 0 ] && grep -q '^apt-get download.*linux-image-9.9' "$dir/asked" &&
+	says 'no kernel; tests/qemu.t will be skipped'
+ok $? "--all fetches a kernel for the tests, and can do without"
+: > "$dir/asked"
+PATH="$dir:$PATH" B=$(realpath --relative-to . "$dir")/b \
+	./setup --minimal > "$dir/out" 2>&1
+! grep -q download "$dir/asked"
+ok $? "others do not"
+
 fresh; FAKE_ID=1000 setup
 grep -q '^sudo' "$dir/asked"
 ok $? "others use sudo"
