@@ -365,7 +365,7 @@ $B/book.pdf: $(READY)
 	@echo "  COPY   $<, since the book cannot be made here"
 	@cp $< $@
 else
-BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/*) \
+BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/* book/answers/*) \
 	book/bench-figure book/parts-figure book/wakers-figure
 $B/runs/key-timeline.txt: book/timeline
 $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
