@@ -229,6 +229,15 @@ static void test_status(void)
 	kicked = 0;
 	devices_notify(RAM + 4096);
 	ok(kicked == 1, "a kick before the driver is ready is served");
+	*status = 0;
+	devices_notify(RAM);
+	*status = 3;
+	devices_notify(RAM);
+	accepted[0] = 4;
+	accepted[3] = 1;
+	devices_notify(dev->queue[0].address);
+	ok(dev->accepted == 0x01000004 && dev->queue[0].notify_on_empty,
+	   "with the features that stand on the page, if none were told");
 }
 
 static int crowd(void)
