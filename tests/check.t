@@ -99,6 +99,12 @@ def calls():
           lambda: refuse(9, ERRNO | errno.EPERM, (0, 0x10000)),
           '^a mapping at 0x10000: Operation not permitted; '
           'see vm.mmap_min_addr')
+    lacks('there is no room for mappings',
+          lambda: refuse(9, ERRNO | errno.ENOMEM, (3, 0x11)),
+          '^4096 mappings: Cannot allocate memory; see vm.max_map_count$')
+    lacks('files in memory may not be executed',
+          lambda: refuse(319, ERRNO | errno.EACCES, (1, 0x10)),
+          '^programs in memory: Permission denied; see vm.memfd_noexec')
     # Only the Host itself makes this one: nothing but the trial can tell.
     p = check(before=lambda: refuse(131, KILL))
     ok(p.returncode == 1 and lines(p, 'no') and all(
