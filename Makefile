@@ -397,6 +397,10 @@ $B/slides.pdf: $B/book.pdf book/slides.tex book/labs.tex book/lgslides.sty book/
 demo: program
 	@tests/demo
 
+## exercise      has an exercise been solved? N=7, or N=its name
+exercise: program
+	@tests/exercise $(N)
+
 ## bench         devices, calls and wakers; build/bench.json and wakers.json
 bench: program
 	@tests/bench
