@@ -98,7 +98,7 @@ PLAIN := $(if $(wildcard $(NOWEB_LIB)/markup),,$(wildcard src/launcher/main.c))
 READY := $(if $(and $(shell command -v lualatex),$(if $(PLAIN),,yes)),,\
 	$(wildcard lguest.pdf))
 
-.PHONY: all program stress book slides help src untangle lint demo check bench clean lguest32 \
+.PHONY: all program stress book html slides help src untangle lint demo check bench clean lguest32 \
 	lguest-musl asan check-qemu FORCE
 all: program book
 
@@ -115,7 +115,7 @@ help:
 # One pass writes all files, and leaves alone what did not change. What only
 # moved (its line numbers changed) is compiled anew by all, book and check, not
 # while you edit one chunk and say `make build/lguest'.
-EXACT := $(filter all program check lint install dist,$(or $(MAKECMDGOALS),all))
+EXACT := $(filter all program html check lint install dist,$(or $(MAKECMDGOALS),all))
 ifneq ($(EXACT),)
 ifneq ($(wildcard $T/.moved),)
 $(shell rm -f $B/.tangled)
@@ -370,7 +370,7 @@ BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/* book/answer
 $B/runs/key-timeline.txt: book/timeline
 $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	$(if $(DRAFT),,$(RUNS:%=$B/runs/%.txt)) \
-	book/weave book/typeset book/literate.py
+	book/weave book/typeset book/program.py book/literate.py
 	@echo "  WEAVE  $@"
 	@book/weave $(NW) $B $(ROOTS)
 	@book/bench-figure figures/data/bench.json \
@@ -391,6 +391,17 @@ slides: $B/slides.pdf
 $B/slides.pdf: $B/book.pdf book/slides.tex book/labs.tex book/lgslides.sty book/teach
 	@echo "  TEACH  $@"
 	@book/teach $(NW) $B
+
+## html          the book as a website, build/html/index.html
+html: $B/html/index.html
+
+$B/fonts/inconsolata.woff2: book/webfonts
+	@book/webfonts $B/fonts
+$B/html/index.html: $B/book.pdf $B/fonts/inconsolata.woff2 book/drawings \
+	book/weave-html $(wildcard book/web/*) book/package-lock.json
+	@echo "  WEAVE  $@"
+	@book/drawings $B
+	@book/weave-html $(NW) $B $(ROOTS)
 
 # ---- using it ---------------------------------------------------------------------
 ## demo          boot the teaching Guest (scripted when there is no terminal)
@@ -474,7 +485,7 @@ dist: $B/book.pdf
 	@echo "  DIST   $B/$(RELEASE).tar.gz"
 
 ## check         every test; ends with a line `N passed, N failed'
-check: all $(if $(READY),,slides) lguest32 \
+check: all $(if $(READY),,html slides) lguest32 \
 	$(if $(shell command -v musl-gcc),lguest-musl) asan $B/attack $B/attack.tar
 	@tests/run
 

@@ -16,7 +16,8 @@ COMMENTED = ('.c', '.h', '.S', '.lds')
 LINED = ('.c', '.h', '.S')
 # ctags: what is worth an entry, in C and in assembly.
 CTAGS = ['ctags', '-x', '--languages=C,Asm', '--map-C=+.h',
-         '--kinds-C=defgmstuv', '--kinds-Asm=dlm', '--_xformat=%N\t%F\t%n\t%K']
+         '--kinds-C=defgmstuv', '--kinds-Asm=dlm', '--fields=+f',
+         '--_xformat=%N\t%F\t%n\t%K\t%f']
 
 
 class Piece:
@@ -136,8 +137,8 @@ class Source:
 
 
     def identifiers(self, roots, base, draft=False):
-        """What the files define: name, file, line of the source, and kind.
-        They are written below base. draft: leave out what is incomplete."""
+        """What the files define: name, file, line of the source, kind, and
+        whether only that file knows it. They are written below base. draft: leave out what is incomplete."""
         lines = {}
         for root in roots:
             if not root.endswith(LINED):
@@ -158,12 +159,13 @@ class Source:
         if done.returncode:
             sys.exit('ctags failed: ' + done.stderr)
         for entry in done.stdout.split('\n')[:-1]:
-            name, path, line, kind = entry.split('\t')
+            name, path, line, kind, scope = entry.split('\t')
             root = os.path.relpath(path, base)
             # A header's guard defines nothing anybody wants to look up.
             if not (name.startswith('__anon') or
                     re.sub(r'\W', '_', root).upper().endswith(name)):
-                yield name, root, lines[path][int(line) - 1], kind
+                yield (name, root, lines[path][int(line) - 1], kind,
+                       scope == 'file' and root.endswith('.c'))
 
 
 class Origin:

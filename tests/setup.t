@@ -24,6 +24,9 @@ double dpkg-query "cat '$dir/installed'; exit 1"
 double apt-get "echo \"apt-get \$*\" >> '$dir/asked'
 [ \"\$1\" != update ] || echo yes > '$dir/lists'"
 double apt-cache "[ -e '$dir/lists' ] && echo \"\$2 | 1.0 | here\""
+double npm "echo \"npm \$*\" >> '$dir/asked'"
+double cmp 'exit 1'		# the libraries are never those we want
+double cp ''
 double id "echo \${FAKE_ID-0}"
 double sudo "echo sudo >> '$dir/asked'; exec \"\$@\""
 
@@ -38,8 +41,8 @@ grep -q '^apt-get install.* noweb' "$dir/asked"
 ok $? "it installs noweb"
 says 'installing.*noweb'
 ok $? "and says so"
-! grep -q texlive "$dir/asked"
-ok $? "the demonstration needs no TeX"
+! grep -q 'texlive\|^npm' "$dir/asked"
+ok $? "the demonstration needs no TeX, and nothing of npm"
 ! grep -q '^sudo' "$dir/asked"
 ok $? "root needs no sudo"
 
@@ -48,6 +51,8 @@ ok $? "root needs no sudo"
 ok $? "lists that are there are not fetched again"
 grep -q 'texlive-luatex' "$dir/asked"
 ok $? "--all installs TeX"
+grep -q '^npm ci .*--ignore-scripts' "$dir/asked"
+ok $? "and the libraries that a lock file names"
 
 double apt-cache "[ -e '$dir/lists' ] && echo \"\$2 | 1.0 | here\"
 [ \"\$1\" != depends ] || echo '  Depends: linux-image-9.9-cloud-amd64'"
