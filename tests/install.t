@@ -175,6 +175,7 @@ TYPED = [
     ('lguest --verb\t--ho\tus\t12\tdi\t', ['--verbose', '--host=user', '128',
                                            'disk.img']),
     ('lguest --tun\tbr\tx', ['--tunnet=bridge:x']),
+    ('lguest --sand\tof\t', ['--sandbox=off']),
     ('lguest --rng=su\tmo\t', ['--rng=sub/more']),
     ('lguest --block=di\t--block=my\t', ['--block=disk.img',
                                           '--block=my kernel']),
