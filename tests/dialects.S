@@ -84,6 +84,8 @@ _start:	cld
 	CHECK 1, e				/* reserve_mem */
 	cmpl $0, data + FACTS + 4
 	CHECK 2, ne				/* tsc_khz */
+	cmpl $1000000000, data + 12
+	CHECK 17, a				/* the time */
 #if DIALECT != 2011
 	mov %cr3, %eax
 	cmp %eax, data + PGDIR

@@ -35,7 +35,8 @@ tap = Tap()
 # The first program of the Guest: what busybox has, under its names, and a
 # shell whose terminal is the console, so that it has job control. (Children
 # of process 1 have not.) When the shell ends, process 1 does, and that is a
-# panic.
+# panic. (A C library of today cannot read directories on the oldest kernels,
+# so nothing here does, and the devices are made by name if they must be.)
 INIT = f'''#!/bin/busybox sh
 b=/bin/busybox
 $b mkdir -p /lguest/bin /proc /sys /dev /mnt /mnt2 /tmp
@@ -43,7 +44,16 @@ $b --install -s /lguest/bin
 export PATH=/lguest/bin:/lguest HOME=/ TERM=dumb
 mount -t proc none /proc
 mount -t sysfs none /sys
-mount -t devtmpfs none /dev || {{ mount -t tmpfs none /dev; mdev -s; }}
+make() {{ mknod /dev/$1 $3 $(cat /sys/$2/dev | tr : " "); }}
+mount -t devtmpfs none /dev 2> /tmp/no || {{
+	mount -t tmpfs none /dev
+	mknod /dev/hvc0 c 229 0
+	make null class/mem/null c
+	make urandom class/mem/urandom c
+	make hwrng class/misc/hw_random c
+	make vda block/vda b
+	make vdb block/vdb b
+}} 2> /tmp/no
 mount -t tmpfs none /tmp
 ifconfig lo 127.0.0.1
 setsid sh -c 'PS1="{PROMPT}" exec sh -i <>/dev/hvc0 >&0 2>&1'
@@ -136,7 +146,7 @@ def boots(tmp, kernel):
 
 def clocks(g):
     now = time.time()
-    there = said(g, 'date +%s')
+    there = said(g, '/lguest/linux_guest date')
     tap.ok(there.isdigit() and abs(int(there) - now) < 5,
            'knows what time it is', there, now)
     up = float(said(g, 'cat /proc/uptime').split()[0])
@@ -251,7 +261,7 @@ def one_disk(g, disk, kind):
     r = g.ask(f'mount -t {kind} /dev/vd{disk} /mnt')
     tap.ok(r[1] == 0, f'/dev/vd{disk}: mount {kind}', r)
     r = g.ask('dd if=/dev/urandom of=/mnt/random bs=64k count=100 && '
-              'cp -r /lguest /mnt && rm /mnt/lguest/linux_guest && '
+              'mkdir /mnt/d && cp /lguest/linux_guest /mnt/d && '
               'cp /mnt/random /mnt/copy && cmp /mnt/random /mnt/copy', 120)
     tap.ok(r[1] == 0, f'{kind}: write and read', r)
     r = g.ask('cd /mnt && md5sum random copy > sums && cd / && sync && '
