@@ -30,7 +30,8 @@ HURT = r'(?!LOST)[ -~]*'        # it killed itself, in whatever way
 NO_STACK = 'its stack at .* is not mapped.*'
 ALONE = [                       # a kernel and its Host
     ('far', HELD), ('doors', HELD), ('syscall32', HELD), ('sysenter', HELD),
-    ('vsyscall', HELD), ('maps', HELD), ('hosttext', HELD),
+    ('vsyscall', HELD), ('maps', HELD), ('arguments', HELD), ('hosttext', HELD),
+    ('frames', HELD), ('ldt', HELD),
     ('badframe', HURT), ('requests', HELD), ('lastwords', r'\?{200,}'),
     ('bell', HELD), ('killviews', HURT), ('selectors', HELD),
     ('codesegments', HELD), ('descriptors', HELD), ('flags', HELD),
@@ -48,9 +49,10 @@ GATES = [                       # a kernel and the gates to its Host
 BELOW = [                       # a user program and its kernel
     (name, HELD) for name in (
         'reach', 'reachlow', 'orders', 'borrow', 'userint', 'userflags',
-        'userselectors', 'stale', 'ackrace', 'forged', 'oracle', 'mxcsr', 'userdeaf', 'flicker',
+        'userselectors', 'userdoors', 'bases', 'stale', 'ackrace',
+         'forged', 'oracle', 'mxcsr', 'userdeaf', 'flicker',
         'noroom', 'tables', 'usermappings', 'userlow', 'avx')]
-MUTE = ['deaf', 'closeall']     # never ends: the user must be able to
+MUTE = ['deaf', 'closeall', 'quietdeaf']     # never ends: the user must be able to
 LISTS = {                       # calls that come back; 335, 336: see the book
     'calls': {0x3, 0x9a, 0xdb, 0xdf, 0x14f, 0x150},
     'usercalls': {0x14f, 0x150}}

@@ -5,7 +5,7 @@ A user program made by dice must never hurt its kernel: that one counts its
 programs and says `held'. A kernel made by dice may die of anything, but in
 one line. The machine, the Launcher and the test must not notice.
 
-FUZZ_SECONDS=60 for longer; FUZZ_SEED=n repeats a run: each Guest's seed is
+FUZZ_SECONDS=600 for longer; FUZZ_SEED=n repeats a run: each Guest's seed is
 printed when something is wrong."""
 import os
 import random
@@ -15,7 +15,7 @@ import sys
 import time
 from hostile import canary, launch, left_behind, stop
 
-SECONDS = float(os.environ.get('FUZZ_SECONDS', '20'))
+SECONDS = float(os.environ.get('FUZZ_SECONDS', '60'))
 SEED = int(os.environ.get('FUZZ_SEED', random.randrange(1, 1 << 32)))
 PROGRAMS = {'fuzzuser': 2000, 'fuzzkernel': 200}
 
