@@ -125,6 +125,7 @@ def scenes(t):
     if TAP:
         g.ask('ping 10.77.0.1')
     g.ask('disk 0 flush')
+    g.ask('disk 0 read 0')
     g.ask('run spin &')
     g.send('reboot\n')
     g.until(PROMPT)
