@@ -469,14 +469,14 @@ uninstall:
 VERSION := $(shell sed -n 's/^\#define LGUEST_VERSION\t"\(.*\)"/\1/p' $(NW))
 RELEASE = lguest-$(VERSION)
 ## dist          a release, build/lguest-VERSION.tar.gz, that builds without
-##               noweb and TeX: what git knows, src, the book and the commit
-dist: $B/book.pdf
+##               noweb and TeX: what git knows, src, the book in both forms, the commit
+dist: $B/book.pdf $B/html/index.html
 	@rm -rf $B/dist && mkdir -p $B/dist/$(RELEASE)
 	@$(GIT) ls-files -z | xargs -0 cp -P --parents -t $B/dist/$(RELEASE)
 	@book/tangle --src $(NW) $B/dist/$(RELEASE)/src $(ROOTS)
 	@rm -rf $B/dist/$(RELEASE)/src.orig
 	@cp $< $B/dist/$(RELEASE)/lguest.pdf
-	@test ! -e $B/html/index.html || cp -R $B/html $B/dist/$(RELEASE)
+	@cp -R $B/html $B/dist/$(RELEASE)
 	@echo '$(COMMIT)' > $B/dist/$(RELEASE)/COMMIT
 	@tar --format=ustar --sort=name --owner=0 --group=0 --numeric-owner \
 	  --mtime=@$(SOURCE_DATE_EPOCH) --mode=u=rwX,go=rX \

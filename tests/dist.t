@@ -21,8 +21,9 @@ ok() {
 skip() { n=$((n + 1)); echo "ok $n # skip $1"; }
 end() { echo "1..$n"; exit $bad; }
 
-if [ ! -e .git ] || [ ! -e "$B/book.pdf" ] || ! command -v git > "$out"; then
-	echo "1..0 # skip a release is made from git and the book"
+if [ ! -e .git ] || [ ! -e "$B/book.pdf" ] || [ ! -e "$B/html/index.html" ] ||
+		! command -v git > "$out"; then
+	echo "1..0 # skip a release is made from git, book and website"
 	exit 0
 fi
 
@@ -39,7 +40,7 @@ tar tvzf "$tar" > "$out"
 ! grep -v '^[-dl]rw[-x]r-[-x]r-[-x] 0/0 .* 2008-07-2[89] \|^l' "$out"
 ok $? "no owner, no private file, no time of day"
 release=$(basename "$tar" .tar.gz)
-for f in lguest.nw src/launcher/main.c lguest.pdf COMMIT Makefile setup; do
+for f in lguest.nw src/launcher/main.c lguest.pdf html/index.html COMMIT Makefile setup; do
 	grep -q " $release/$f$" "$out" || echo "missing: $f"
 done > "$dir/missing"
 cp "$dir/missing" "$out"
