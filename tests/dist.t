@@ -28,6 +28,7 @@ if [ ! -e .git ] || [ ! -e "$B/book.pdf" ] || [ ! -e "$B/html/index.html" ] ||
 fi
 
 # ---- the tarball -------------------------------------------------------------
+rm -f "$B"/lguest-*.tar.gz
 make -s dist B="$B" > "$out" 2>&1
 ok $? "make dist"
 tar=$(ls "$B"/lguest-*.tar.gz)
