@@ -98,7 +98,7 @@ PLAIN := $(if $(wildcard $(NOWEB_LIB)/markup),,$(wildcard src/launcher/main.c))
 READY := $(if $(and $(shell command -v lualatex),$(if $(PLAIN),,yes)),,\
 	$(wildcard lguest.pdf))
 
-.PHONY: all program stress book html slides help src untangle lint demo check bench clean lguest32 \
+.PHONY: all program stress book html golden slides help src untangle lint demo check bench clean lguest32 \
 	lguest-musl asan check-qemu FORCE
 all: program book
 
@@ -402,6 +402,10 @@ $B/html/index.html: $B/book.pdf $B/fonts/inconsolata.woff2 book/drawings \
 	@echo "  WEAVE  $@"
 	@book/drawings $B
 	@book/weave-html $(NW) $B $(ROOTS)
+
+## golden        renew book/golden, the transcripts as they should be, masked
+golden: $(RUNS:%=$B/runs/%.txt)
+	@book/lockstep renew $(NW) $B
 
 # ---- using it ---------------------------------------------------------------------
 ## demo          boot the teaching Guest (scripted when there is no terminal)

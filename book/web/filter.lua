@@ -187,16 +187,16 @@ local sections, subject = 0, {chapter = true}
 
 function Header(el)
   el.identifier = id(el.identifier)
-  local numbered = not el.classes:includes("unnumbered")
+  local counted = not el.classes:includes("unnumbered")
   el.classes = {}
   if el.level == 1 then
-    if numbered and page.number then
+    if counted and page.number ~= "" then
       el.content:insert(1, html('<span class="number">' .. page.number ..
         "</span> "))
     end
     return el
   end
-  if el.level == 2 and numbered and page.number then
+  if el.level == 2 and counted and page.number ~= "" then
     sections = sections + 1
     el.content:insert(1, html('<span class="number">' .. page.number .. "." ..
       sections .. "</span> "))
@@ -238,6 +238,11 @@ local function named(div, class)
   end
 end
 
+-- The n-th of a chapter, which may have no number.
+local function numbered(n)
+  return page.number ~= "" and page.number .. "." .. n or tostring(n)
+end
+
 -- The number that LaTeX gave, of what has a label; else the next one.
 local counts = {Figure = 0, Table = 0}
 local function caption(el, kind, plain)
@@ -255,10 +260,12 @@ local function caption(el, kind, plain)
   el.content:remove(at)
   if plain then return el, pandoc.Plain(found.content[1].content) end
   counts[kind] = counts[kind] + 1
-  local number = (page.number or "") .. "." .. counts[kind]
+  local number = numbered(counts[kind])
   if label then
     local known = data.labels[label:gsub("%-", ":", 1)]
-    if known and known.number ~= number then
+    if known and page.number == "" then
+      number = known.number
+    elseif known and known.number ~= number then
       complain(kind .. " " .. number .. " is " .. known.number .. " in LaTeX")
     end
   end
@@ -292,7 +299,7 @@ local function figure(el, plain)
       'aria-label="%s %s, drawing"><img src="figures/%s.svg" ' ..
       'style="width:%.2fem" width="%d" height="%d" alt="%s"></div>'):format(
       plain and "A" or "Figure",
-      plain and "figure" or (page.number or "") .. "." .. counts.Figure, name,
+      plain and "figure" or numbered(counts.Figure), name,
       size[1] / 10.5, math.floor(size[1] * 4 / 3 + .5),
       math.floor(size[2] * 4 / 3 + .5), escape(alt))))
   else
@@ -325,7 +332,7 @@ local function exercises(el)
     {id = "exercises"}), block('<ol class="exercises">')})
   local list = el.content[1]
   for i, item in ipairs(list.content) do
-    local number = (page.number or "") .. "." .. i
+    local number = numbered(i)
     local at = "exercise-" .. number:gsub("%.", "-")
     out:insert(block('<li id="' .. at .. '">'))
     local first = item[1]
