@@ -22,6 +22,7 @@ LAUNCHER = \
 	launcher/run.c launcher/run.h \
 	launcher/trace.c launcher/trace.h \
 	launcher/gdb.c launcher/gdb.h \
+	launcher/snapshot.c launcher/snapshot.h \
 	launcher/sandbox.c launcher/sandbox.h
 HOST = host/host.h host/state.h host/trace.h host/rawsys.h host/filter.h \
 	host/check.c host/check.h host/dev.c host/dev.h host/user.c \
@@ -32,7 +33,7 @@ INSIDE = host/inside/layout.h host/inside/sys.h host/inside/inside.h \
 	host/inside/dies.c host/inside/hypercall.c host/inside/shadow.c \
 	host/inside/ownmap.c host/inside/segment.c host/inside/emulate.c \
 	host/inside/interrupt.c host/inside/schedule.c \
-	host/inside/userview.c host/inside/trace.c host/inside/stops.c host/inside/signals.c host/inside/filter.c \
+	host/inside/userview.c host/inside/trace.c host/inside/stops.c host/inside/snapshot.c host/inside/signals.c host/inside/filter.c \
 	host/inside/viewstart.S host/inside/view.c host/images.S
 GUEST = guest/kernel.lds guest/entry.S guest/kernel.h guest/syscalls.h \
 	guest/boot.c guest/print.c guest/traps.c guest/clock.c \

@@ -1,0 +1,309 @@
+#!/usr/bin/python3 -B
+# also: sanitizers
+"""--snapshot and --restore: a Guest goes on where it was, in a new Launcher;
+a file that is not whole, or not for it, is refused with one line."""
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+B = os.environ.get('B', 'build')
+BASE = B[:-5] if B.endswith('/asan') else B
+LG = f'{B}/lguest'
+TMP = tempfile.mkdtemp(prefix='lguest-snapshot.')
+FILE = TMP + '/snapshot'
+count = failed = 0
+running = []
+
+
+def ok(good, name, *details):
+    global count, failed
+    count += 1
+    failed += not good
+    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
+    if not good:
+        for d in details:
+            print('# ' + str(d)[-2000:].replace('\n', '\n# '))
+
+
+class Guest:
+    def __init__(self, *options, guest=True):
+        machine = (f'--initrd={BASE}/initrd.tar', '64', f'{BASE}/guest')
+        self.log = open(f'{TMP}/out.{len(running)}', 'w+b')
+        self.p = subprocess.Popen(
+            [LG, *options, *(machine if guest else ())],
+            stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT)
+        running.append(self)
+
+    def text(self):
+        with open(self.log.name, encoding='latin1') as f:
+            return f.read()
+
+    def wait_for(self, pattern, limit=60, after=0):
+        end = time.time() + limit
+        while not re.search(pattern, self.text()[after:]):
+            if time.time() > end or self.p.poll() is not None:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def type(self, text):
+        self.p.stdin.write(text.encode())
+        self.p.stdin.flush()
+
+    def snapshot(self):
+        seen = len(self.text())
+        self.p.send_signal(signal.SIGUSR1)
+        return self.wait_for(r'lguest: snapshot: \d+ pages', after=seen)
+
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
+
+    def end(self, typed='', limit=120):
+        try:
+            self.p.stdin.write(typed.encode())
+            self.p.stdin.close()
+            status = self.p.wait(limit)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self.kill()
+            status = 'hangs'
+        return status
+
+
+def restored(*options):
+    return Guest(f'--restore={FILE}', *options, guest=False)
+
+
+def half_typed():
+    g = Guest(f'--snapshot={FILE}')
+    g.wait_for('lguest# ')
+    g.type('run hello\n')
+    g.wait_for('process 2')
+    g.type('run pri')
+    g.wait_for('run pri')
+    ok(g.snapshot(), 'a snapshot of a Guest at its prompt', g.text())
+    size = os.path.getsize(FILE)
+    ok(size < 8 << 20, f'pages of zeros take no room ({size} bytes)')
+    g.type('mes\n')
+    ok(g.wait_for('1229 primes'), 'the Guest itself goes on', g.text())
+    g.kill()
+    for n in range(2):
+        g = restored()
+        g.type('mes\n')
+        good = g.wait_for('1229 primes')
+        status = g.end('run hello\nhalt\n')
+        ok(good and status == 0 and 'process 4' in g.text(),
+           'a half-typed line goes on, and processes are counted on',
+           status, g.text())
+
+
+def counting():
+    """Programs in the middle of their work, in user mode and out of it."""
+    bad = []
+    for n in range(4):
+        g = Guest(f'--snapshot={FILE}')
+        g.wait_for('lguest# ')
+        g.type('run bench\nrun primes\nrun fpu\nrun forks\n')
+        time.sleep(random.uniform(0.1, 1.2))
+        if not g.snapshot():
+            bad += ['no snapshot', g.text()]
+        g.kill()
+        before, done = g.text(), g.text().count('1229 primes')
+        g = restored()
+        g.before = before
+        status = g.end('halt\n')
+        text = g.text()
+        if status or done + text.count('1229 primes') != 1 or \
+                'killed' in text or \
+                'as I left them' not in g.before + text:
+            bad += [status, text]
+    ok(not bad, 'four Guests, stopped in the middle of their work, finish it',
+       *bad)
+
+
+def one_each():
+    """As many snapshots as signals, also while views are made."""
+    g = Guest(f'--snapshot={FILE}')
+    g.wait_for('lguest# ')
+    g.type('run bench\n' * 20)
+    good = 0
+    for n in range(6):
+        time.sleep(random.uniform(0.05, 0.3))
+        good += g.snapshot()
+    time.sleep(0.3)
+    made = len(re.findall(r'lguest: snapshot: \d+ pages', g.text()))
+    g.kill()
+    ok(good == made == 6, 'one snapshot for each signal', good, made)
+
+
+def selftest():
+    """Of the Guest's self-test, most is done by a Host that is new."""
+    g = Guest(f'--snapshot={FILE}', '64', f'{BASE}/guest', 'selftest',
+              guest=False)
+    g.wait_for('registers and flags')
+    good = g.snapshot()
+    g.kill()
+    status = restored().end()
+    text = running[-1].text()
+    # How long a HALT lasts is not to be asked of one that was frozen.
+    missed = [x for x in re.findall(r'FAILED: (.*)', text)
+              if 'clock' not in x and 'halt' not in x.lower()]
+    ok(good and re.search(r'\d+ passed', text) and not missed,
+       'the self-test ends well in a restored Guest', status, text)
+
+
+def disk():
+    path = TMP + '/disk'
+    with open(path, 'wb') as f:
+        f.write(b'before'.ljust(512) + bytes(511 * 512))
+    g = Guest(f'--snapshot={FILE}', f'--block={path}', '--rng')
+    g.wait_for('lguest# ')
+    g.type('disk 0 read 0\n')
+    g.wait_for('before')
+    g.snapshot()
+    g.kill()
+    g = restored()
+    status = g.end('disk 0 read 0\nrand 4\nrun hello\nhalt\n')
+    ok(status == 0 and 'before' in g.text() and 'process' in g.text(),
+       'a disk and an entropy device go on', status, g.text())
+    with open(path, 'r+b') as f:
+        f.write(b'after!')
+    p = subprocess.run([LG, f'--restore={FILE}'], capture_output=True,
+                       text=True, timeout=60)
+    ok(p.returncode == 1 and p.stderr == f'lguest: --restore={FILE}: a disk '
+       'has been written to since; restore a copy of it that was made at the '
+       'same time\n', 'a disk that has been written to is refused', p.stderr)
+    os.unlink(path)
+    p = subprocess.run([LG, f'--restore={FILE}'], capture_output=True,
+                       text=True, timeout=60)
+    ok(p.returncode == 1 and p.stderr.startswith(f'lguest: --block={path}: '),
+       'a disk that is gone, too', p.stderr)
+
+
+def again():
+    """A snapshot of a restored Guest, traced; and its reboot."""
+    g = Guest(f'--snapshot={FILE}')
+    g.wait_for('lguest# ')
+    g.snapshot()
+    g.kill()
+    second = FILE + '2'
+    g = restored(f'--snapshot={second}', '--trace-summary')
+    g.type('run hello\n')
+    g.wait_for('process 2')
+    good = g.snapshot()
+    g.end('halt\n')
+    good = good and 'LGUEST_INIT' not in g.text()
+    g = Guest(f'--restore={second}', guest=False)
+    g.type('run hello\n')
+    good = good and g.wait_for('process 3')
+    ok(good, 'a restored Guest can be kept and restored again', g.text())
+    g.type('reboot\n')
+    good = g.wait_for('Type help')
+    status = g.end('run hello\nhalt\n')
+    ok(good and status == 0 and 'process 2' in g.text(),
+       'and reboots into the kernel it came from', status, g.text())
+
+
+def refused():
+    g = Guest(f'--snapshot={FILE}')
+    g.wait_for('lguest# ')
+    g.snapshot()
+    g.kill()
+    with open(FILE, 'rb') as f:
+        whole = f.read()
+    bad = FILE + '.bad'
+
+    def line(data, *options):
+        with open(bad, 'wb') as f:
+            f.write(data)
+        p = subprocess.run([LG, f'--restore={bad}', *options],
+                           capture_output=True, text=True, timeout=60)
+        return p.returncode, p.stderr.replace(f'lguest: --restore={bad}: ',
+                                              '')
+    wrong = {}
+    for n in range(60):
+        at = random.randrange(len(whole))
+        data = bytearray(whole)
+        data[at] ^= 1 << random.randrange(8)
+        got = line(data)
+        if got not in ((1, 'it is damaged\n'), (1, 'it is no snapshot\n')):
+            wrong[at] = got
+    ok(not wrong, 'a bit that has changed, anywhere', wrong)
+    wrong = [n for n in (0, 1, 15, 16, 50, 5000, len(whole) - 1)
+             if line(whole[:n])[0] != 1]
+    ok(not wrong, 'a file that is cut off', wrong)
+    ok(line(whole + b'more') == (1, 'it is damaged\n'), 'one with a tail')
+    ok(line(b'\x7fELF' + bytes(5000)) == (1, 'it is no snapshot\n'),
+       'another file')
+    p = subprocess.run([LG, '--restore=/dev/null'], capture_output=True,
+                       text=True)
+    ok(p.stderr == 'lguest: --restore=/dev/null: it is no snapshot\n',
+       'a device', p.stderr)
+    ok(line(whole, '64', 'kernel') == (
+        1, 'memory, devices and kernel are in the file; name none\n'),
+       'a kernel besides', line(whole, '64', 'kernel'))
+
+    def resum(data):
+        """The sum is put right: damage by somebody who means it."""
+        total = 0xcbf29ce484222325
+        for i in range(0, len(data) - 8, 8):
+            total = ((total ^ int.from_bytes(data[i:i + 8], 'little')) *
+                     0x100000001b3) % 2 ** 64
+        return data[:-8] + total.to_bytes(8, 'little')
+    data = bytearray(whole)
+    data[16:24] = b'\xff' * 7 + b'\x7f'
+    ok('counter (TSC) is behind' in line(resum(data))[1],
+       'a time that has not come yet')
+    hang = []
+    state = 48 + int.from_bytes(whole[32:36], 'little') + \
+        296 * int.from_bytes(whole[36:40], 'little')
+    for n in range(12):
+        data = bytearray(whole)
+        for _ in range(1 + n):
+            at = random.randrange(48, state + 3808)
+            data[at] = random.randrange(256)
+        with open(bad, 'wb') as f:
+            f.write(resum(data))
+        g = Guest(f'--restore={bad}', guest=False)
+        status = g.end('halt\n', limit=20)
+        if status not in (0, 1, 2, 'hangs'):
+            hang += [n, status, g.text()]
+    ok(not hang, 'a forged one may hang or die, and nobody else', *hang)
+    g = Guest('--snapshot=/dev/full')
+    g.wait_for('lguest# ')
+    g.p.send_signal(signal.SIGUSR1)
+    good = g.wait_for('cannot write; make room')
+    ok(good and g.end('halt\n') == 0, 'a full disk: the Guest goes on',
+       g.text())
+    p = subprocess.run([LG, '--snapshot=/nonexistent/x', '64', 'k'],
+                       capture_output=True, text=True)
+    ok(p.returncode == 1 and 'cannot open for writing' in p.stderr,
+       'no place for it', p.stderr)
+
+
+def main():
+    random.seed(int(os.environ.get('SEED', '1')))
+    try:
+        half_typed()
+        one_each()
+        counting()
+        selftest()
+        disk()
+        again()
+        refused()
+    finally:
+        for g in running:
+            if g.p.poll() is None:
+                g.kill()
+        shutil.rmtree(TMP)
+    print(f'1..{count}')
+    sys.exit(1 if failed else 0)
+
+
+main()
