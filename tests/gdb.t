@@ -268,6 +268,14 @@ def idle():
     os.close(r)
 
 
+def reboot():
+    g = Guest(typed='reboot\n')
+    d = Debugger()
+    ok(d.ask('c') == 'W00' and g.wait() == 1 and g.text().endswith(
+        'lguest: the Guest wants to be restarted; with --gdb that is its '
+        'end, so start it by hand\n'), 'a reboot is the end', g.text())
+
+
 def watched():
     """A Guest whose every instruction is watched still hears a ^C."""
     g = Guest(typed='run spin &\n')
@@ -344,6 +352,7 @@ def main():
         by_hand()
         idle()
         watched()
+        reboot()
         selftest()
         places()
     finally:
