@@ -88,7 +88,7 @@ def main():
         pass
     if run('quotes'):
         for what, quote in (('a file', 'launcher/nowhere.c'),
-                            ('an option', '--nonsense=1'),
+                            ('an option', '--xyzzy=1'),
                             ('a message', 'is no message of ours at all'),
                             ('a name', 'no_such_function')):
             notices('quotes', f'{what} that does not exist is noticed',
