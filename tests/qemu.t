@@ -24,6 +24,9 @@ LIMIT = float(os.environ.get('LIMIT_QEMU', '400'))
 # QEMU before 9.1 takes a program's iret for an access of the kernel's, which
 # a processor with SMAP forbids; it says so with an oops.
 MODELS = {'Intel': 'Haswell,-smap', 'AMD': 'EPYC,-smap'}
+# The same QEMU takes the push of a far call in user mode for the kernel's: a
+# gate that is called on a stack whose page is not there yet ends in an oops.
+SELFTEST = '/lguest --gates=off --initrd=/initrd.tar 64 /guest selftest'
 # The emulator checks neither limits of segments nor that there is one.
 KNOWN = 'FAILED: null segment: vector 0xe instead of 0xd'
 ATTACKS = ['far', 'calls', 'doors', 'syscall32', 'sysenter', 'vsyscall',
@@ -64,8 +67,7 @@ def initramfs(d, who):
     with open(f'{root}/run', 'w') as f:
         f.write('verbose 0 /lguest --verbose 64 /attack far\n')
         for user, uid in (('root', 0), ('user', 1000)):
-            f.write(f'selftest-{user} {uid} /lguest --initrd=/initrd.tar 64 '
-                    '/guest selftest\n')
+            f.write(f'selftest-{user} {uid} {SELFTEST}\n')
         for name in attacks(who):
             f.write(f'{name} 1000 /lguest 64 /attack {name}\n')
     files = sorted(os.path.basename(p) for p in glob.glob(f'{root}/*'))
