@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
@@ -76,6 +77,19 @@ static void old_calls(int n)
 		int number = SYS_getppid;
 
 		asm volatile("int $0x80" : "+a" (number) : : "memory");
+	}
+}
+
+/* As programs do since: by a call into a page that the kernel provides. */
+static void vdso_calls(int n)
+{
+	unsigned long entry = getauxval(AT_SYSINFO);
+
+	while (entry && n--) {
+		int number = SYS_getppid;
+
+		asm volatile("call *%1" : "+a" (number) : "r" (entry)
+			     : "memory", "ecx", "edx");
 	}
 }
 #endif
@@ -348,6 +362,7 @@ static const struct measure services[] = {
 	{ "system call", calls, 2000 },
 #ifdef __i386__
 	{ "system call by int 0x80", old_calls, 2000 },
+	{ "system call through the vDSO", vdso_calls, 2000 },
 #endif
 	{ "page fault", faults, 200 },
 	{ "handled fault", handled_faults, 200 },
