@@ -29,9 +29,9 @@ HELD = 'held'
 HURT = r'(?!LOST)[ -~]*'        # it killed itself, in whatever way
 NO_STACK = 'its stack at .* is not mapped.*'
 ALONE = [                       # a kernel and its Host
-    ('far', HELD), ('doors', HELD), ('syscall32', HELD), ('sysenter', HELD),
-    ('vsyscall', HELD), ('maps', HELD), ('arguments', HELD), ('hosttext', HELD),
-    ('frames', HELD), ('ldt', HELD),
+    ('far', HELD), ('faralarm', HELD), ('doors', HELD), ('syscall32', HELD),
+    ('sysenter', HELD), ('vsyscall', HELD), ('maps', HELD),
+    ('arguments', HELD), ('hosttext', HELD), ('frames', HELD), ('ldt', HELD),
     ('badframe', HURT), ('requests', HELD), ('lastwords', r'\?{200,}'),
     ('bell', HELD), ('killviews', HURT), ('selectors', HELD),
     ('codesegments', HELD), ('descriptors', HELD), ('flags', HELD),
