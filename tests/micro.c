@@ -266,13 +266,18 @@ static void refused(int sig, siginfo_t *info, void *context)
 	(void)sig, (void)info, (void)context;
 }
 
-/* A system call that a filter turns into a signal, in a child. */
+/*
+ * A system call that a filter turns into a signal. It is made as a Guest's
+ * program makes it: the instruction alone may cost more than all the rest.
+ */
+#define GETPPID_I386	64	/* semget on x86-64, which nobody here wants */
+
 static void filter_signals(int n)
 {
 	struct sock_filter f[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, GETPPID_I386, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -286,8 +291,15 @@ static void filter_signals(int n)
 			err(1, "no seccomp");
 		filtered = true;
 	}
-	while (n--)
-		syscall(SYS_getppid);
+	while (n--) {
+		int number = GETPPID_I386;
+
+		asm volatile("int $0x80" : "+a" (number) : : "memory", "cc"
+#ifdef __x86_64__
+			     , "r8", "r9", "r10", "r11"
+#endif
+			     );
+	}
 }
 
 /* From one process to another and back: two hand-overs. */
