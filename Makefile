@@ -243,7 +243,10 @@ $2/launcher/version.o: private PLACE += -DLGUEST_COMMIT='"$(COMMIT)"'
 $2/.flags: FORCE
 	@mkdir -p $$(@D)
 	@echo '$3' | cmp -s - $$@ || echo '$3' > $$@
-$1: $(5:%.c=$2/%.o) $6
+$2/.link: FORCE
+	@mkdir -p $$(@D)
+	@echo '$4' | cmp -s - $$@ || echo '$4' > $$@
+$1: $2/.link $(5:%.c=$2/%.o) $6
 	@mkdir -p $$(@D)
 	@echo "  LINK   $$@"
 	@$3 $4 -o $$@ $$(filter %.o,$$^)
