@@ -100,7 +100,8 @@ class Trace:
             elif pid == outside and re.match(
                     r'prctl\(PR_SET_SECCOMP.*= 0$|landlock_restrict_s', rest):
                 outside = 'none'
-        self.calls |= set(last.values())
+        if not hostile:     # else who made it may have been killed for it
+            self.calls |= set(last.values())
 
 
 def children(pid):
