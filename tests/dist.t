@@ -71,7 +71,7 @@ mirror=$(apt-get indextargets --format '$(CODENAME) $(ORIGIN) $(REPO_URI)' \
 [ -n "$mirror" ] || cannot "apt has no mirror for $VERSION_CODENAME"
 eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
 export http_proxy
-tree=$PWD/$B/debian
+tree=$PWD/$B/debootstrap
 if [ ! -e "$tree/.ready" ]; then
 	rm -rf "$tree"
 	debootstrap --variant=minbase "$VERSION_CODENAME" "$tree" "$mirror" \

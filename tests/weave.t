@@ -281,7 +281,8 @@ def edits():
     os.makedirs(os.path.join(place, B))
     run('cp', '-a', 'lguest.nw', place)
     run('cp', '-a', *[os.path.join(B, name) for name in os.listdir(B) if name
-        not in ('book', 'debian', 'html', 'runs')], os.path.join(place, B))
+        not in ('book', 'debian', 'debootstrap', 'html', 'runs')],
+        os.path.join(place, B))
     if B != 'build':
         tap.skip('an edit', f'B is {B}')
         return
