@@ -93,6 +93,13 @@ def calls():
 def limits():
     lacks('too few descriptors', limit(resource.RLIMIT_NOFILE, 64),
           '^descriptor 128: Invalid argument; see ulimit -n$')
+    # The trial complains in pieces, and must not be cut off behind the first.
+    said = {l for _ in range(100) for l in lines(
+        check('8', '--host=user', before=limit(resource.RLIMIT_NOFILE, 64)),
+        'no') if l.startswith('a small')}
+    ok(said == {'a small Guest and a view: --host=user: a process for the '
+                'Guest could not be executed; see the lines above'},
+       'a complaint is heard to its end', said)
     lacks('files too small', limit(resource.RLIMIT_FSIZE, 1 << 20),
           "^a file for the Guest's memory: File size limit exceeded; "
           'see CONFIG_MEMFD_CREATE, ulimit -f$')
