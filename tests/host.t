@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,9 +302,34 @@ def many_starts():
     m.end()
 
 
+def lost_alarm():
+    """An alarm between the last look and the sleep must end the sleep."""
+    name = 'a note that comes just before the Host sleeps ends the sleep'
+    if not shutil.which('gdb'):
+        return skip(name, 'gdb is not installed; ./setup --all does it')
+    m = Launcher()
+    m.type('run spin')
+    time.sleep(.3)
+    r = subprocess.run(
+        ['gdb', '-nx', '-batch', '-p', str(m.children()[0])]
+        + [w for line in (
+            'set pagination off', 'handle all nostop noprint pass',
+            'break *((char *)&napped - 2)', 'continue', 'delete',
+            'break *&napped', 'signal SIGALRM', 'printf "at %d\\n", $rax',
+            'delete', 'detach') for w in ('-ex', line)]
+        + [f'{BASE}/host.elf'], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60)
+    if 'ptrace' in r.stderr:
+        skip(name, r.stderr.splitlines()[0])
+    else:   # rax is still the number of the call that was not made
+        ok('at 202\n' in r.stdout, name, r.stdout, r.stderr)
+    os.kill(m.p.pid, signal.SIGTERM)
+    m.end()
+
+
 def main():
     for test in (confined, idle, killed, host_killed, view_killed, rebooted,
-                 as_nobody, low_addresses, many_starts):
+                 as_nobody, low_addresses, many_starts, lost_alarm):
         try:
             test()
         except Exception as e:      # a hang or an end that nobody expected
