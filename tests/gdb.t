@@ -202,6 +202,7 @@ def by_hand():
     d.answer()
     while d.registers()['cs'] & 3 != 3:
         d.send('c')
+        time.sleep(0.02)        # or it is stopped again where it stood
         d.s.sendall(b'\x03')
         d.answer()
     places, kernel = [], 0
