@@ -155,6 +155,18 @@ def ok(good, name, *more):
     return good
 
 
+def addresses():
+    """An attack on a place where nothing is would be held."""
+    places = [dict(re.findall(r'^#define (\w+)_(?:AT|BASE)\s+(0x\w+?)(?:ul)?\b',
+                              text, re.M))
+              for text in (open(f'{BASE}/t/{f}').read() for f in
+                           ('guest/attack/attack.h', 'host/inside/layout.h'))]
+    theirs, ours = places
+    theirs.pop('USER')
+    ok(len(theirs) == 5 and theirs.items() <= ours.items(),
+       "the attackers know the Host's addresses", theirs, ours)
+
+
 def attack(name, pattern, limit=60, gates='on'):
     """One attack by a kernel: its text and its end."""
     p = launch(name.split(), gates)
@@ -426,6 +438,7 @@ def traced():
 
 
 def main():
+    addresses()
     for name, pattern in ALONE + GATES + BELOW:
         if name != 'avx' or WIDE:
             attack(name, pattern)
