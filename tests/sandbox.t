@@ -185,6 +185,21 @@ def filters():
             re.findall(r'IF_CALL\(__NR_(\w+)', text))
 
 
+def of_host():
+    """The calls in the filters of Host, mapper and user task."""
+    with open(f'{B}/t/host/inside/filter.c', encoding='utf-8') as f:
+        text = f.read()
+    return [re.findall(r'_CALL\(__NR_(\w+)', re.search(
+        rf'\b{name}_filter\[\] = \{{(.*?)\n\}};', text, re.S)[1])
+        for name in ('host', 'mapper', 'view')]
+
+
+def figure():
+    """The numbers of calls in the figure of the fences."""
+    with open('figures/sandbox-fences.tex', encoding='utf-8') as f:
+        return [int(n) for n in re.findall(r'\b(\d+) calls?\b', f.read())]
+
+
 def lists():
     every, marked, checked, network = table()
     free, looked = filters()
@@ -195,6 +210,9 @@ def lists():
        set(every) ^ set(free + looked))
     ok(set(looked) == checked, 'those are checked that the table says',
        set(looked) ^ checked)
+    drawn = figure()
+    ok(drawn == [len(every), *map(len, of_host())],
+       'the figure has as many calls as the filters', drawn)
     if not shutil.which('strace'):
         skip('the calls that are made', 'no strace')
         return
