@@ -8,15 +8,6 @@
 #include <string.h>
 #include "contract/lguest.h"
 #include "launcher/loader.h"
-#include "launcher/snapshot.h"
-
-/* options.c asks for it; nobody restores a Guest here. */
-char **snapshot_open(const char *path, bool *gates)
-{
-	(void)path;
-	(void)gates;
-	return NULL;
-}
 
 #define CHECK(x) do { if (!(x)) abort(); } while (0)
 

@@ -9,15 +9,6 @@
 #include "contract/lguest.h"
 #include "launcher/loader.h"
 #include "launcher/memory.h"
-#include "launcher/snapshot.h"
-
-/* options.c asks for it; nobody restores a Guest here. */
-char **snapshot_open(const char *path, bool *gates)
-{
-	(void)path;
-	(void)gates;
-	return NULL;
-}
 
 int main(int argc, char *argv[])
 {

@@ -5,6 +5,7 @@ a file that is not whole, or not for it, is refused with one line."""
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -32,12 +33,13 @@ def ok(good, name, *details):
 
 
 class Guest:
-    def __init__(self, *options, guest=True):
+    def __init__(self, *options, guest=True, defaults=True):
         machine = (f'--initrd={BASE}/initrd.tar', '64', f'{BASE}/guest')
         self.log = open(f'{TMP}/out.{len(running)}', 'w+b')
         self.p = subprocess.Popen(
             [LG, *options, *(machine if guest else ())],
-            stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT)
+            stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT,
+            restore_signals=defaults)
         running.append(self)
 
     def text(self):
@@ -60,6 +62,18 @@ class Guest:
         seen = len(self.text())
         self.p.send_signal(signal.SIGUSR1)
         return self.wait_for(r'lguest: snapshot: \d+ pages', after=seen)
+
+    def may_write(self, size):
+        hard = resource.prlimit(self.p.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.p.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    def memory(self):
+        """How much of the Guest's memory there is, in KiB."""
+        for fd in os.listdir(f'/proc/{self.p.pid}/fd'):
+            s = os.stat(f'/proc/{self.p.pid}/fd/{fd}')
+            if s.st_size > 64 << 20:
+                return s.st_blocks // 2
+        return 0
 
     def kill(self):
         self.p.kill()
@@ -210,6 +224,96 @@ def again():
        'and reboots into the kernel it came from', status, g.text())
 
 
+def goes_on(*options):
+    g = restored(*options)
+    g.type('run hello\n')
+    return g, g.wait_for('Hello from ring 3')
+
+
+def kept():
+    """What is not written to its end does not cost what was there before."""
+    g = Guest(f'--snapshot={FILE}', defaults=False)
+    g.wait_for('lguest# ')
+    before = g.memory()
+    g.snapshot()
+    after = g.memory()
+    ok(0 < before <= after < before + 1024, 'a snapshot does not touch the '
+       'pages that the Guest has not', before, after)
+    with open(FILE, 'rb') as f:
+        whole = f.read()
+    g.may_write(len(whole) // 2)
+    g.p.send_signal(signal.SIGUSR1)
+    good = g.wait_for('cannot write; make room')
+    with open(FILE, 'rb') as f:
+        good = good and f.read() == whole
+    good = good and os.path.getsize(FILE + '.new') == 0
+    g.may_write(-1)
+    ok(good and g.snapshot(), 'no room: the last one stays, and the next is '
+       'written when there is some', g.text())
+    g.kill()
+    g, good = goes_on(f'--snapshot={FILE}')
+    g.may_write(len(whole) // 2)
+    g.p.send_signal(signal.SIGUSR1)
+    status = g.p.wait(60)
+    g, again = goes_on(f'--snapshot={FILE}')
+    ok(good and status == -signal.SIGXFSZ and again,
+       'killed in the middle of writing: the last one stays', status,
+       g.text())
+    bad = []
+    for n in range(8):
+        g.p.send_signal(signal.SIGUSR1)
+        time.sleep(random.uniform(0, 0.03))
+        g.kill()
+        bad += [g.text()] if not good else []
+        g, good = goes_on(f'--snapshot={FILE}')
+    ok(good and not bad, 'killed at any moment: there is always one', *bad,
+       g.text())
+    good = g.snapshot()
+    g.type('reboot\n')
+    good = good and g.wait_for('Type help')
+    status = g.end('run hello\nhalt\n')
+    ok(good and status == 0 and 'process 2' in g.text(),
+       'restored from the file that it is written to, it reboots', status,
+       g.text())
+
+
+def beside():
+    """Killed while the old one is overwritten: the new one is beside it."""
+    g = Guest(f'--snapshot={FILE}')
+    g.wait_for('lguest# ')
+    g.snapshot()
+    g.kill()
+    shutil.copy(FILE, FILE + '.new')
+    os.truncate(FILE, 100000)
+    g, good = goes_on(f'--snapshot={FILE}')
+    said = (f'lguest: --restore={FILE}: it is damaged; going on from '
+            f'{FILE}.new\n')
+    g.may_write(50000)
+    g.p.send_signal(signal.SIGUSR1)
+    g.p.wait(60)
+    ok(good and said in g.text() and os.path.getsize(FILE + '.new') > 100000,
+       'the one beside is taken, and not overwritten while it is the only '
+       'one', g.text())
+    g, good = goes_on(f'--snapshot={FILE}')
+    good = good and g.snapshot() and os.path.getsize(FILE + '.new') == 0
+    g.kill()
+    g, again = goes_on()
+    ok(good and again and 'damaged' not in g.text(),
+       'and the next one mends it', g.text())
+    g.kill()
+    with open(FILE, 'r+b') as f:
+        f.write(b'#')
+    p = subprocess.run([LG, f'--restore={FILE}'], capture_output=True,
+                       text=True, timeout=60)
+    ok(p.stderr == f'lguest: --restore={FILE}: it is no snapshot\n',
+       'an empty file beside is no help', p.stderr)
+    os.unlink(FILE)
+    p = subprocess.run([LG, f'--restore={FILE}'], capture_output=True,
+                       text=True, timeout=60)
+    ok(p.stderr == f'lguest: --restore={FILE}: cannot open: No such file or '
+       'directory\n', 'nor for one that is not there', p.stderr)
+
+
 def refused():
     g = Guest(f'--snapshot={FILE}')
     g.wait_for('lguest# ')
@@ -296,6 +400,8 @@ def main():
         selftest()
         disk()
         again()
+        kept()
+        beside()
         refused()
     finally:
         for g in running:
