@@ -52,7 +52,7 @@ BELOW = [                       # a user program and its kernel
         'userselectors', 'userdoors', 'bases', 'stale', 'ackrace',
          'forged', 'oracle', 'mxcsr', 'userdeaf', 'flicker',
         'noroom', 'tables', 'usermappings', 'userlow', 'sleeper', 'usergate',
-        'usergatejump', 'nothing', 'forgegate', 'vdso', 'userkick', 'avx')]
+        'usergatejump', 'nothing', 'forgegate', 'vdso', 'userkick', 'avx', 'upper')]
 MUTE = ['deaf', 'closeall', 'quietdeaf']     # never ends: the user must be able to
 LISTS = {                       # calls that come back; 335, 336: see the book
     'calls': {0x3, 0x9a, 0xdb, 0xdf, 0x14f, 0x150},
