@@ -117,7 +117,8 @@ class Scanner:
 
     def __init__(self, program, number, files):
         self.program, self.number, self.files = program, number, files
-        self.assembly = any(f.endswith(('.S', '.lds')) for f in files)
+        self.assembly = any(f.endswith(('.S', '.lds', '/attack.h'))
+                            for f in files)
         self.comment = False
         self.out = []
 
@@ -177,7 +178,7 @@ class Scanner:
                     'number' if t[0].isdigit() else 'plain')
             self.put(kind, t)
             return
-        if word in KEYWORDS and not dot:
+        if word in KEYWORDS and not dot and not self.assembly:
             self.put('keyword', t)
             return
         number = self.program.target(word, self.number, dot or before == '->',
