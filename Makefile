@@ -370,7 +370,7 @@ $B/book.pdf: $(READY)
 	@cp $< $@
 else
 BOOK = $(wildcard book/*.sty book/*.bib figures/*.tex figures/data/* book/answers/*) \
-	book/bench-figure book/parts-figure book/wakers-figure
+	book/bench-figure book/parts-figure book/wakers-figure book/boot-figure
 $B/runs/key-timeline.txt: book/timeline
 $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	$(if $(DRAFT),,$(RUNS:%=$B/runs/%.txt)) \
@@ -385,6 +385,8 @@ $B/book.pdf: $(NW) $B/.tangled $B/.linted $(BOOK) \
 	  > $B/book/figures/bench-peers.tex
 	@book/wakers-figure figures/data/wakers.json \
 	  > $B/book/figures/wakers.tex
+	@book/boot-figure figures/data/linux-boot-time.txt \
+	  > $B/book/figures/linux-boot-time.tex
 	@cp book/golden/key-timeline.txt $B/book/figures/key-timeline.tex
 	@book/typeset $B
 endif

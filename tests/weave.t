@@ -62,6 +62,8 @@ DRAWN = (('bench-ratios', 'book/bench-figure', 'figures/data/bench.json'),
          ('bench-peers', 'book/parts-figure', '--peers',
           'figures/data/bench.json'),
          ('wakers', 'book/wakers-figure', 'figures/data/wakers.json'),
+         ('linux-boot-time', 'book/boot-figure',
+          'figures/data/linux-boot-time.txt'),
          ('key-timeline', 'cat', 'book/golden/key-timeline.txt'))
 
 
