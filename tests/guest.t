@@ -142,14 +142,15 @@ def ways_to_end(g):
     ok(g.until('lguest# '), 'reboot brings a new prompt', g.text)
     g.type('halt\n')
     ok(g.end()[0] == 0, 'halt exits 0')
-    g = Guest()
-    g.until('lguest# ')
-    g.type('crash\n')
-    code, out, err = g.end()
-    ok(code == 1, 'crash exits 1', code)
-    ok('kernel panic: page fault at 0xeeeee000 (write, kernel) eip 0x' in err
-       and 'esp 0x' in err.replace('esp c', 'esp 0xc'),
-       'its reason names trap, address and registers', err)
+    for mem in ('64', '800'):   # a kernel's crash must not hit a page of it
+        g = Guest(mem=mem)
+        g.until('lguest# ')
+        g.type('crash\n')
+        code, out, err = g.end()
+        ok(code == 1, f'crash exits 1, with {mem} MiB', code)
+        ok('kernel panic: page fault at 0xffb00000 (write, kernel) eip 0x'
+           in err and 'esp 0x' in err.replace('esp c', 'esp 0xc'),
+           'its reason names trap, address and registers', err)
     g = Guest()
     g.until('lguest# ')
     g.type('cat motd\ncrash\n')
