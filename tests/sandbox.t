@@ -247,6 +247,13 @@ def states():
     ok(len(tasks) >= 5 and set(seen) == {('1', '2', '0' * 16, '0' * 16)},
        'Launcher, Waker, disk, Host and views: no new privileges, a filter, '
        'no capability', seen)
+    threads = [p for p in children(g.p.pid)
+               if name_of(p) == name_of(g.p.pid)]
+    blocked = [int(field(p, 'SigBlk'), 16) for p in threads]
+    ok(len(blocked) == 2 and all(b >> 14 & 1 and not b >> 30 & 1
+                                 for b in blocked),
+       'Waker and disk hear no SIGTERM, and can say which call is forbidden',
+       blocked)
     g.halt()
     g = started('--sandbox=off')
     ok((field(g.p.pid, 'NoNewPrivs'), field(g.p.pid, 'Seccomp')) ==
