@@ -43,7 +43,9 @@ GATES = [                       # a kernel and the gates to its Host
     ('gate', HELD), ('gatestep', HELD), ('gatestack 50000000', NO_STACK),
     ('gatestack ffffffff', NO_STACK), ('gatestack 50000000 1', NO_STACK),
     ('gatestack ffffffff 1', NO_STACK), ('gatestack 1002', 'it uses.*'),
-    ('gateiret', 'it uses address 0;.*'), ('gatewrite', HELD),
+    ('gatestack 50000000 2', NO_STACK), ('gatestack ffffffff 2', NO_STACK),
+    ('gateiret', 'it uses address 0;.*'), ('gatereturn', HELD),
+    ('wayin', HELD), ('gatewrite', HELD),
     ('gategone', HURT), ('gatemap', 'it uses address ffc00000, .*'),
     ('gatealarm', HELD)]
 BELOW = [                       # a user program and its kernel
@@ -236,7 +238,7 @@ def jumps():
     jump('hostjump', every, bad)
     ok(not bad and not left_behind() and not canary.dead(),
        f'{len(every)} jumps into the Host hurt nobody else', bad)
-    every = [*range(0 if THOROUGH else pick.randrange(3), 64,
+    every = [*range(0 if THOROUGH else pick.randrange(3), 96,
                     1 if THOROUGH else 3), 4095]
     for name in 'gatejump', 'gatejump32':
         jump(name, every, bad)

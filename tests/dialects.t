@@ -1,7 +1,10 @@
 #!/usr/bin/python3 -B
 # also: sanitizers
 """Guests that speak the dialects of 2008, 2010 and 2011 are understood, one
-of later years is refused. No Linux is needed: dialects.S is the Guest."""
+of later years is refused. A Guest that enters and leaves its kernel as Linux
+does has both ways shortened if there are gates, and neither if what is there
+is not exactly what Linux has. No Linux is needed: dialects.S and returns.S
+are the Guests."""
 import os
 import subprocess
 import sys
@@ -14,16 +17,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 tap = Tap()
 
 
-def build(out, *defines):
+# What returns.S says: 1 its way out is changed, 2 its way in, 8 there are gates.
+VARIANTS = ['as Linux has it', 'another word stored', 'a lower address',
+            'another prefix', 'a range too long', 'a range too soon',
+            'a range across the end of memory', 'a range below the kernel']
+
+
+def build(out, *defines, source='dialects.S'):
     subprocess.run(
         [os.environ.get('CC', 'gcc'), '-m32', '-nostdlib', '-static',
          '-no-pie', '-Wl,--build-id=none', '-Wl,-Ttext=0x100000',
          '-Wl,-z,max-page-size=4096', '-Wl,--no-warn-rwx-segments',
-         *defines, '-o', out, f'{HERE}/dialects.S'], check=True)
+         *defines, '-o', out, f'{HERE}/{source}'], check=True)
 
 
-def run(kernel):
-    return subprocess.run([f'{B}/lguest', '16', kernel], text=True,
+def run(kernel, *options):
+    return subprocess.run([f'{B}/lguest', *options, '16', kernel], text=True,
                           stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=60)
 
@@ -34,4 +43,11 @@ with tempfile.TemporaryDirectory() as tmp:
         r = run(f'{tmp}/guest')
         tap.ok((r.returncode, r.stdout, r.stderr) == (0, 'understood\n', ''),
                f'a Guest of {year}', r)
+    for variant, name in enumerate(VARIANTS):
+        build(f'{tmp}/guest', f'-DVARIANT={variant}', source='returns.S')
+        for gates, said in ('on', 'a' if variant else 'b'), ('off', '0'):
+            r = run(f'{tmp}/guest', f'--gates={gates}')
+            tap.ok((r.returncode, r.stdout, r.stderr) ==
+                   (0, said + '\n', ''),
+                   f'a way out, {name}, gates {gates}', r)
 tap.done()
