@@ -302,44 +302,59 @@ def many_starts():
     m.end()
 
 
-def held(name, breaks, then, want):
-    """gdb stops a Host at one place and sends it an alarm: what comes next?"""
+def held(name, where, then, want):
+    """gdb stops a Host at a place and does things; what does one then see?"""
     if not shutil.which('gdb'):
         return skip(name, 'gdb is not installed; ./setup --all does it')
     m = Launcher()
     m.type('run spin')
     time.sleep(.3)
     lines = ['set pagination off', 'handle all nostop noprint pass',
-             f'break *((char *)&{breaks} - 2)', 'continue', 'delete',
-             *(f'break *&{place}' for place in then), 'signal SIGALRM',
-             'printf "at %d\\n", $rax', 'info symbol $pc', 'delete',
-             'detach']
+             f'break *((char *)&{where} - 2)', 'continue', 'delete', *then,
+             'delete', 'detach']
     r = subprocess.run(
         ['gdb', '-nx', '-batch', '-p', str(m.children()[0]),
          *(w for line in lines for w in ('-ex', line)), f'{BASE}/host.elf'],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     if 'ptrace' in r.stderr:
         skip(name, r.stderr.splitlines()[0])
-    else:
-        ok(re.search(want, r.stdout, re.M), name, r.stdout, r.stderr)
-    os.kill(m.p.pid, signal.SIGTERM)
-    m.end()
+        os.kill(m.p.pid, signal.SIGTERM)
+        m.end()
+        return
+    if 'died' not in want:
+        os.kill(m.p.pid, signal.SIGTERM)
+    seen = r.stdout + m.end()[1]
+    ok(re.search(want, seen, re.M), name, seen, r.stderr)
 
 
 def lost_alarm():
     """An alarm between the last look and the sleep, or the departure."""
     # rax is still the number of the call that was not made
     held('a note that comes just before the Host sleeps ends the sleep',
-         'napped', ['napped'], '^at 202\n')
+         'napped', ['break *&napped', 'signal SIGALRM',
+                    'printf "at %d\\n", $rax'], '^at 202$')
     # the last instruction is iretq, and behind it the two labels are one
     held('a note that comes just before the Host departs calls it back',
-         'departed', ['depart_again', 'read_stop', 'host_called'],
-         '^depart(ed|_again) in section')
+         'departed', ['break *&depart_again', 'break read_stop',
+                      'break host_called', 'signal SIGALRM',
+                      'info symbol $pc'], '^depart(ed|_again) in section')
+
+
+def faults():
+    """The Host leaves for a code segment that there is not."""
+    symbols = subprocess.run(['nm', f'{BASE}/host.elf'], text=True,
+                             capture_output=True).stdout
+    found = re.search('^0*(.{4})(.*) T departed$', symbols, re.M)
+    at = f'{found[1]}:{int(found[2], 16) - 2:x}'
+    held('a fault in the Host is told, with its place', 'departed',
+         ['set {long}($rsp + 8) = 0x1234'],
+         f'the Guest died: fault in the Host: signal 11 at {at}\r')
 
 
 def main():
     for test in (confined, idle, killed, host_killed, view_killed, rebooted,
-                 as_nobody, low_addresses, many_starts, lost_alarm):
+                 as_nobody, low_addresses, many_starts, lost_alarm,
+                 faults):
         try:
             test()
         except Exception as e:      # a hang or an end that nobody expected
