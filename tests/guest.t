@@ -137,6 +137,21 @@ def pasted(g):
     ok(good, '300 lines pasted at once: none is lost', g.text)
 
 
+def interrupt_beside_an_orphan():
+    g = Guest()
+    g.until('lguest# ')
+    g.type('run probe orphan\n')
+    g.until('lguest# ')
+    g.type('run spin 60000\n')
+    g.until('spin 60000\n')
+    time.sleep(0.3)
+    g.type('\x03')
+    ok(g.until('lguest# ', 10), '^C finds the program the shell waits for, '
+       'not an orphan', g.text)
+    g.type('halt\n')
+    g.end()
+
+
 def ways_to_end(g):
     g.type('reboot\n')
     ok(g.until('lguest# '), 'reboot brings a new prompt', g.text)
@@ -180,6 +195,7 @@ def sizes():
 
 g = conversation()
 interrupt(g)
+interrupt_beside_an_orphan()
 memory_returns(g)
 pasted(g)
 ways_to_end(g)
