@@ -6,6 +6,7 @@ does has both ways shortened if there are gates, and neither if what is there
 is not exactly what Linux has. No Linux is needed: dialects.S and returns.S
 are the Guests."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -50,4 +51,10 @@ with tempfile.TemporaryDirectory() as tmp:
             tap.ok((r.returncode, r.stdout, r.stderr) ==
                    (0, said + '\n', ''),
                    f'a way out, {name}, gates {gates}', r)
+            if not variant:
+                r = run(f'{tmp}/guest', f'--gates={gates}',
+                        '--trace-summary')
+                tap.ok(re.findall(r'code changed +(\d+)', r.stderr) ==
+                       (['3'] if said == 'b' else []),
+                       'and a trace tells of what was changed', r)
 tap.done()
