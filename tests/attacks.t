@@ -52,6 +52,7 @@ BELOW = [                       # a user program and its kernel
     (name, HELD) for name in (
         'reach', 'reachlow', 'orders', 'borrow', 'userint', 'userflags',
         'userselectors', 'userdoors', 'bases', 'stale', 'ackrace',
+        'swapflush', 'swapset',
          'forged', 'oracle', 'mxcsr', 'userdeaf', 'flicker',
         'noroom', 'tables', 'usermappings', 'userlow', 'sleeper', 'usergate',
         'usergatejump', 'nothing', 'forgegate', 'vdso', 'userkick', 'avx', 'upper')]
