@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 
 B = os.environ.get('B', 'build')
@@ -27,8 +28,8 @@ def ok(good, what, *details):
 
 
 class Guest:
-    def __init__(self, *words, initrd=True, mem='64'):
-        args = [f'{B}/lguest'] + [f'--initrd={G}/initrd.tar'] * initrd
+    def __init__(self, *words, initrd=f'{G}/initrd.tar', mem='64'):
+        args = [f'{B}/lguest'] + [f'--initrd={initrd}'] * bool(initrd)
         self.p = subprocess.Popen(args + [mem, f'{G}/guest', *words],
                                   stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE,
@@ -188,6 +189,14 @@ def sizes():
     for mem in ('8', '800', '1500'):
         code, out, err = Guest('init=/bin/hello', mem=mem).end()
         ok(code == 0 and 'Hello' in out, f'{mem} MiB of memory', code, err)
+    with tempfile.NamedTemporaryFile() as big:
+        with open(f'{G}/initrd.tar', 'rb') as f:
+            big.write(f.read())
+        big.truncate(241 << 20)
+        code, out, err = Guest('init=/bin/hello', initrd=big.name,
+                               mem='300').end()
+        ok(code == 1 and 'larger than 240 MiB' in err,
+           'a ramdisk that does not fit into its window', code, err)
     code, out, err = Guest('init=/bin/hello', mem='4').end()
     ok(code == 1 and 'needs at least 8 MiB' in err, '4 MiB are too few',
        code, err)
