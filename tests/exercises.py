@@ -215,6 +215,30 @@ def guest_syscalls_2():
         return f'a program that seeks says {said.strip()!r}'
 
 
+def guest_ext2_4():
+    lines = [f'line {n} of a file that is long enough\n' for n in range(6000)]
+    with tempfile.TemporaryDirectory() as d:
+        os.mkdir(f'{d}/files')
+        with open(f'{d}/files/big', 'w') as f:
+            f.writelines(lines)
+        with open(f'{d}/disk', 'w') as f:
+            f.truncate(4 << 20)
+        subprocess.run(['mke2fs', '-q', '-t', 'ext2', '-b', '1024', '-d',
+                        f'{d}/files', f'{d}/disk'], check=True,
+                       env={**os.environ,
+                            'PATH': os.environ['PATH'] + ':/usr/sbin:/sbin'})
+        g = Guest(f'--block={d}/disk,ro')
+        g.until('lguest# ')
+        said = g.ask('cat /disk/big', SECONDS)
+        count = re.search(r'requests: (\d+) done', g.ask('disk'))
+        g.halt()
+    if ''.join(lines) not in said.replace('\r', ''):
+        return 'the file is not the same any more'
+    blocks = sum(map(len, lines)) // 1024
+    if int(count[1]) > blocks / 4:
+        return f'{count[1]} requests for a file of {blocks} blocks'
+
+
 LOADS = r'''
 #include "guest/user/ulib.h"
 int main(void)
@@ -257,5 +281,6 @@ EXERCISES = {
     'console-3': console_3, 'emulate-2': emulate_2,
     'guest-shape-2': guest_shape_2,
     'guest-memory-2': guest_memory_2, 'guest-syscalls-2': guest_syscalls_2,
-    'guest-console-1': guest_console_1, 'user-programs-2': user_programs_2,
+    'guest-console-1': guest_console_1, 'guest-ext2-4': guest_ext2_4,
+    'user-programs-2': user_programs_2,
 }
