@@ -277,6 +277,16 @@ def kept():
     ok(good and status == 0 and 'process 2' in g.text(),
        'restored from the file that it is written to, it reboots', status,
        g.text())
+    if BASE != B:       # a program that is examined has no fence
+        return
+    g = Guest(f'--snapshot={FILE}')
+    g.wait_for('lguest# ')
+    os.unlink(FILE + '.new')
+    status = g.end('reboot\n')
+    ok(status == 1 and g.text().endswith(
+        f'lguest: --snapshot={FILE}.new: cannot open for writing: No such '
+        'file or directory\n'), 'a reboot that misses one of its files says '
+       'so', status, g.text())
 
 
 def beside():

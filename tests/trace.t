@@ -198,6 +198,17 @@ def refused():
         ok(p.returncode == 1 and
            p.stderr == f'lguest: --trace={path}: {why}\n',
            f'--trace={path}', p.returncode, p.stderr)
+    if not ASAN:        # which has no sandbox
+        p = subprocess.Popen([LG, f'--trace={FILE}', INITRD, '64', GUEST],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        p.stdout.readline()
+        os.unlink(FILE)
+        err = p.communicate('reboot\n', timeout=120)[1]
+        ok(p.returncode == 1 and err.endswith(
+            f'lguest: --trace={FILE}: cannot open for writing: No such file '
+            'or directory\n'), 'a reboot that finds its file gone says so',
+           p.returncode, err)
     p = run('--trace', '64', GUEST)
     ok(p.stderr == 'lguest: --trace: no value; write --trace=FILE\n',
        '--trace without a file', p.stderr)

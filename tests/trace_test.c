@@ -25,7 +25,7 @@ static void hostile(const char *path, unsigned int seed)
 	unsigned char *bytes = (unsigned char *)&ring;
 
 	srandom(seed);
-	trace_start(path, true);
+	trace_start(path, true, true);
 	for (int round = 0; round < 100; round++) {
 		for (size_t i = 0; i < 4096; i++)
 			bytes[i] = (unsigned char)random();
