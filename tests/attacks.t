@@ -60,6 +60,29 @@ MUTE = ['deaf', 'closeall', 'quiet']     # never ends: the user must be able to
 LISTS = {                       # calls that come back; 335, 336: see the book
     'calls': {0x3, 0x9a, 0xdb, 0xdf, 0x14f, 0x150},
     'usercalls': {0x14f, 0x150}}
+FOUGHT = {                      # what an attack must have come to, at least
+    'calls': ('trap: general protection', 1190),
+    'maps': ('trap: general protection', 14),
+    'arguments': ('trap: general protection', 11),
+    'frames': ('trap: general protection', 2000),
+    'descriptors': ('LOAD_GDT_ENTRY', 4096),
+    'mappings': ('page fault', 73728),
+    'notify': ('NOTIFY', 131072),
+    'reach': ('trap: general protection', 7),
+    'orders': ('trap: general protection', 2),
+    'usercalls': ('trap: general protection', 1190),
+    'userint': ('trap: general protection', 250),
+    'userselectors': ('trap: general protection', 4800),
+    'userdoors': ('trap: general protection', 2000),
+    'borrow': ('trap: general protection', 10),
+    'forged': ('trap: general protection', 300),
+    'obstinate': ('ask the Launcher', 3),   # to kill it, and a new one
+    'flicker': ('trap: interrupt vector', 1),
+    'noroom': ('ask the Launcher', 21),     # a view, and twenty more
+    'tables': ('page fault', 11200),
+    'usermappings': ('page fault', 73728),
+    'userkick': ('trap: interrupt vector', 4000),
+    'fuzzuser 1 3e8': ('trap: general protection', 300)}
 BAD_CALLS = [                   # number and three arguments
     '1', '1 3', '1 7fffffff', '3', '4 1', '4 fffff000', '4 7ffff000',
     '5 2', '6 100 0 8e00', '6 3 0 8d00', '6 3 ffffffff ffffffff',
@@ -192,6 +215,20 @@ def attack(name, pattern, limit=60, gates='on'):
                           'the Guest notified 0x.*)', lines[0]):
         wrong.append('not the end that was expected')
     return ok(not wrong, name, *wrong, err[:400], out[-400:]) and out
+
+
+def fought():
+    """An attack that was turned away at once says `held' as well."""
+    for name, (what, least) in FOUGHT.items():
+        p = launch(name.split(), options=['--trace-summary'])
+        try:
+            err = p.communicate(timeout=60)[1].decode('latin1')
+        except subprocess.TimeoutExpired:
+            ok(False, name, 'hangs', stop(p, signal.SIGKILL), left_behind())
+            continue
+        found = re.search(rf'^lguest: {what} +(\d+)', err, re.M)
+        ok(found and int(found[1]) >= least and not left_behind(),
+           f'{name} has fought: {what}, {least} or more', err)
 
 
 def mute(name):
@@ -449,6 +486,7 @@ def main():
     for name, pattern in [GATES[0]] + ALONE + BELOW:
         if name != 'avx' or WIDE:
             attack(name, pattern, gates='off')
+    fought()
     for name in MUTE:
         mute(name)
     lists()
