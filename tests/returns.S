@@ -1,7 +1,7 @@
 /*
  * A Guest that enters and leaves its kernel as a Linux of 2011 does. Used by
- * dialects.t. The Host may change eight bytes of its way out and one byte of
- * its way in, if it has gates and they are exactly what they should be; what
+ * dialects.t. The Host may change eight bytes of its way out and two of its
+ * way in, if it has gates and they are exactly what they should be; what
  * becomes of the Guest's registers, flags and interrupts must be the same
  * either way. It ends with `Power down', after a line that says what was
  * changed, or with the number of the step that failed.
@@ -58,6 +58,11 @@ _start:	cld
 	HCALL 1, $data				/* LGUEST_INIT */
 	mov %eax, answer
 	HCALL 7, $0x69, $stack_top, $1		/* SET_STACK */
+	mov $magic, %eax			/* a processor's own data */
+	mov %ax, percpu + 2
+	shr $16, %eax
+	mov %al, percpu + 4
+	HCALL 18, $27, percpu, percpu + 4	/* LOAD_GDT_ENTRY */
 	SET_GATE 100, entry_100, 0xae00		/* ring 1, an interrupt's */
 	SET_GATE 101, entry_101, 0xae00
 	SET_GATE 0x80, entry_80
@@ -205,9 +210,13 @@ load_data:
 	mov $0x7b, %edx
 	mov %edx, %ds
 	mov %edx, %es
-	mov $0, %edx
+load_percpu:
+	mov $0xd8, %edx
 	mov %edx, %fs
+	cmpl $0x600d, %fs:0			/* is it ours? */
+	jne 1f
 	incl hits
+1:
 	pop %ebx
 	pop %ecx
 	pop %edx
@@ -278,7 +287,13 @@ say_what_has_changed:
 	or $2, %eax
 	cmp $0x2b, %ecx
 	je 1f
-	or $4, %eax				/* to what? */
+	jmp fail				/* to what? */
+1:	mov load_percpu + 1, %ecx
+	cmp $0xd8, %ecx
+	je 1f
+	or $4, %eax
+	cmp $0xdf, %ecx
+	CHECK 9, e
 1:	cmpl $0, answer
 	je 2f
 	or $8, %eax				/* there are gates */
@@ -314,6 +329,8 @@ before_end:
 high_way_out:
 	.long way_out + HIGH - 5		/* push, mov */
 answer:	.long 0
+percpu:	.long 0x0000ffff, 0x008f9200	/* of 16 bits, as Linux has it */
+magic:	.long 0x600d
 hits:	.long 0
 clocks:	.long 0
 result:	.long 0
