@@ -45,7 +45,7 @@ GATES = [                       # a kernel and the gates to its Host
     ('gatestack ffffffff 1', NO_STACK), ('gatestack 1002', 'it uses.*'),
     ('gatestack 50000000 2', NO_STACK), ('gatestack ffffffff 2', NO_STACK),
     ('gateiret', 'it uses address 0;.*'), ('gatereturn', HELD),
-    ('wayin', HELD), ('gatewrite', HELD),
+    ('wayin', HELD), ('percpu', HELD), ('gatewrite', HELD),
     ('gategone', HURT), ('gatemap', 'it uses address ffc00000, .*'),
     ('gatealarm', HELD)]
 BELOW = [                       # a user program and its kernel
