@@ -239,6 +239,19 @@ def guest_ext2_4():
         return f'{count[1]} requests for a file of {blocks} blocks'
 
 
+RING_CHECKS = 10    # that the self-test has in the book
+
+
+def guest_selftest_4():
+    status, said, _ = launch('32', f'{B}/guest', 'selftest')
+    ring = re.search(r'^ring of hypercalls *: (\w+), (\d+) checks', said,
+                     re.M)
+    if status or not ring:
+        return f'the self-test fails: {said[-200:]!r}'
+    if int(ring[2]) <= RING_CHECKS:
+        return f'the section about the ring has {ring[2]} checks, as before'
+
+
 LOADS = r'''
 #include "guest/user/ulib.h"
 int main(void)
@@ -282,5 +295,5 @@ EXERCISES = {
     'guest-shape-2': guest_shape_2,
     'guest-memory-2': guest_memory_2, 'guest-syscalls-2': guest_syscalls_2,
     'guest-console-1': guest_console_1, 'guest-ext2-4': guest_ext2_4,
-    'user-programs-2': user_programs_2,
+    'user-programs-2': user_programs_2, 'guest-selftest-4': guest_selftest_4,
 }
