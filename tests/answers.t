@@ -40,7 +40,7 @@ ok(sorted(shown) == patches, 'the book shows each patch, once',
    set(shown) ^ set(patches))
 for name in patches:
     with tempfile.TemporaryDirectory() as d:
-        r = subprocess.run(['patch', '-s', '-o', f'{d}/lguest.nw',
+        r = subprocess.run(['patch', '-s', '-F0', '-o', f'{d}/lguest.nw',
                             'lguest.nw', f'book/answers/{name}.patch'],
                            capture_output=True, text=True)
     ok(r.returncode == 0, f'the answer {name} applies', r.stdout, r.stderr)

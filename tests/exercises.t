@@ -37,7 +37,7 @@ def copy(to):
 
 def change(name, place, *options):
     """Applies the answer, or with -R takes it back, and builds."""
-    r = subprocess.run(['patch', '-s', '-p0', *options, '-i',
+    r = subprocess.run(['patch', '-s', '-F0', '-p0', *options, '-i',
                         os.path.abspath(f'book/answers/{name}.patch')],
                        cwd=place, capture_output=True, text=True)
     if r.returncode == 0:
