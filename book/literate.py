@@ -216,6 +216,18 @@ def measured(name, key):
     return values[key]
 
 
+# \\is{text}{expression}: a number of the program, in the prose.
+IS = re.compile(r'\\is\{([^{}]*)\}\{([^{}]*)\}')
+
+
+def looked_up(text):
+    """Prose with its numbers: those of a benchmark are read here; those of
+    the program stand as they are, and book/lockstep compares them."""
+    text = re.sub(r'\\measured\{([\w-]+)\}\{([\w ]+)\}',
+                  lambda m: measured(m[1], m[2]), text)
+    return IS.sub(r'\1', text)
+
+
 def write_readable(source, directory, roots, overwrite=False):
     """Write the files for readers, and beside them, in DIRECTORY.orig, what
     they were, with their source: so one can tell what is edited there. Files

@@ -19,7 +19,7 @@ ROOTS = subprocess.run(
 NEEDS = {'pdf': ('mutool', 'book.pdf'), 'html': ('mutool', 'html/index.html'),
          'spelling': ('aspell', 'html/index.html'),
          'latex': ('chktex', 'book/book.tex'),
-         'quotes': ('ctags', 'lguest'), 'golden': ('ctags', 'runs'),
+         'quotes': ('ctags', 'lguest'), 'numbers': ('gcc', 't'), 'golden': ('ctags', 'runs'),
          'measures': ('ctags', 'lguest')}
 count = failed = 0
 
@@ -78,6 +78,46 @@ def notices(check, what, old, new, word, count_=1):
        done.stderr)
 
 
+def fake_mutool():
+    """A mutool whose pages have a fault: one begins behind the first line of a
+    piece of code, or one has nothing below its last heading."""
+    piece = next(p for p in literate.Source('lguest.nw').pieces
+                 if p.kind == 'code' and len(p.lines) > 6 and
+                 all(len(parts) == 1 and parts[0][0] == 'text' and
+                     len(parts[0][1]) > 20 for _, parts in p.lines[:2]))
+    first = ''.join(piece.lines[0][1][0][1].split())
+    path = os.path.join(scratch, 'mutool')
+    literate.write(path, f'''#!/usr/bin/python3
+import html, os, re, subprocess, sys
+real = subprocess.Popen([{shutil.which('mutool')!r}] + sys.argv[1:], text=True,
+                        stdout=subprocess.PIPE)
+fault, first, seen, done = os.environ['FAULT'], {first!r}, '', False
+skip = heading = False
+for line in real.stdout:
+    if line.startswith('<page'):
+        skip = False
+    if line.startswith('<font'):
+        size = float(re.search(r'size="([0-9.]+)"', line)[1])
+        heading = 'Biolinum' in line and 'B" ' in line and 12 < size < 30
+    if line.startswith('<char'):
+        char = html.unescape(re.search(r' c="([^"]*)"', line)[1])
+        if fault == 'lonely' and heading and not done:
+            seen = 'heading'
+        elif fault == 'lonely' and seen == 'heading' and not done:
+            skip = done = True
+        elif fault == 'torn' and not done and char.strip():
+            seen = (seen + char)[-len(first):]
+        if skip:
+            continue
+    sys.stdout.write(line)
+    if fault == 'torn' and seen == first and not done:
+        sys.stdout.write('<page>\\n')
+        done = True
+sys.exit(real.wait())
+''')
+    os.chmod(path, 0o755)
+
+
 def main():
     # A line of code that is changed, and one that is printed twice.
     line = r'^int main\(int argc, char \*argv\[\]\)$'
@@ -85,7 +125,14 @@ def main():
         notices('html', 'a character more in the source is missed', line,
                 'int main(int argc, char *argv[]);', 'where the program has')
     if run('pdf'):
-        pass
+        fake_mutool()
+        for what, word in (('torn', 'torn behind its first line'),
+                           ('lonely', 'ends with a heading')):
+            done = lockstep('pdf', env=os.environ | {
+                'PATH': scratch + ':' + os.environ['PATH'], 'FAULT': what})
+            ok(done.returncode == 1 and word in done.stdout,
+               f'a page that {word} is noticed' if what == 'lonely' else
+               f'a chunk {word} is noticed', done.stdout[:2000], done.stderr)
     if run('quotes'):
         for what, quote in (('a file', 'launcher/nowhere.c'),
                             ('an option', '--xyzzy=1'),
@@ -95,6 +142,22 @@ def main():
                     r'^\\section\{Guest, Host, Launcher\}',
                     f'[[{quote}]]\n\\section{{Guest, Host, Launcher}}',
                     f'[[{quote}]] is nowhere')
+        notices('quotes', 'a message in quotation marks is looked up',
+                r'^\\section\{Guest, Host, Launcher\}',
+                "``no such words''\n\\section{Guest, Host, Launcher}",
+                "``no such words'' is nowhere")
+    if run('numbers'):
+        for what, text, word in (
+                ('a number that is not the program\'s', r'\is{255}{VRING_SIZE}',
+                 '255 is not VRING_SIZE'),
+                ('one in words', r'\is{fifteen}{VIEWS}',
+                 'fifteen is not VIEWS'),
+                ('a name that does not exist', r'\is{1}{NO_SUCH_NAME}',
+                 'nothing of that name'),
+                ('a number without a source', '31415 stars', '31415 stars')):
+            notices('numbers', what + ' is noticed',
+                    r'^\\section\{Guest, Host, Launcher\}',
+                    text + '\n\\section{Guest, Host, Launcher}', word)
     if run('golden'):
         copy = os.path.join(scratch, 'build')
         shutil.copytree(f'{B}/runs', copy + '/runs')
