@@ -371,7 +371,7 @@ LACKS = [       # call, argument, errno; what the Launcher says; how it ends
     ('Landlock', 444, None, errno.ENOSYS,
      'lguest: sandbox: no Landlock here', 'the Guest died: held'),
     ('no_new_privs', 157, (0, 38), errno.EINVAL,
-     'lguest: sandbox: none, this kernel does not know no_new_privs',
+     'lguest: sandbox: none, this kernel has no no_new_privs',
      'the Guest died: held'),
     ('filters', 157, (0, 22), errno.EINVAL,
      'lguest: sandbox: this kernel has no filters',
