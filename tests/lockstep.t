@@ -166,6 +166,11 @@ def main():
         done = lockstep('golden', directory=copy)
         ok(done.returncode == 1 and '+lguest: more' in done.stdout,
            'a line more in a transcript is noticed', done.stdout)
+        literate.write(path, '$ build/lguest --help\n(not recorded: a test)\n')
+        done = lockstep('golden', directory=copy)
+        ok(done.returncode == 0 and '# options: (not recorded' in done.stdout,
+           'one that could not be recorded here is not held against it',
+           done.stdout)
     if run('spelling'):
         copy = os.path.join(scratch, 'words')
         os.makedirs(copy + '/html')
