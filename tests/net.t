@@ -44,13 +44,15 @@ def sh(*words, check=True, **more):
 
 
 class Guest:
-    def __init__(self, *words, args=(), mem='24'):
+    def __init__(self, *words, args=(), mem='24', machine=True):
+        if machine:
+            words = f'--initrd={B}/initrd.tar', mem, f'{B}/guest', *words
         self.p = subprocess.Popen(
-            [f'{B}/lguest', *args, f'--initrd={B}/initrd.tar', mem,
-             f'{B}/guest', *words], stdin=subprocess.PIPE,
+            [f'{B}/lguest', *args, *words], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.text = b''
-        self.until('lguest# ')
+        if machine:
+            self.until('lguest# ')
 
     def until(self, what, seconds=TIMEOUT):
         end = time.monotonic() + seconds
@@ -546,6 +548,53 @@ def two_cards():
     g.end()
 
 
+def frozen():
+    """A snapshot goes on in another Launcher, with a tap of its own; what was
+    on its way is sent again, and a connection does not notice."""
+    path = tempfile.mkdtemp(prefix='lguest-net.') + '/snapshot'
+    g = Guest(f'ip={GUEST}', args=[f'--tunnet={HOST}', f'--snapshot={path}'])
+    data = os.urandom(300_000)
+    s = socket.create_connection((GUEST, 7), timeout=TIMEOUT)
+
+    def through(part):
+        """The part is sent, and comes back."""
+        sender = threading.Thread(target=s.sendall, args=(part,), daemon=True)
+        sender.start()
+        got = b''
+        try:
+            while len(got) < len(part):
+                got += s.recv(1 << 16)
+        except OSError as e:
+            return str(e)
+        sender.join()
+        return got == part or 'other bytes'
+    ok(ping(GUEST) and through(data[:100_000]) is True,
+       'a connection before the snapshot')
+    g.p.send_signal(signal.SIGUSR1)
+    line = g.p.stderr.readline()
+    ok(b'snapshot: ' in line, 'a snapshot of a Guest with a network', line)
+    g.p.kill()
+    g.p.communicate()
+    ok(gone('tap0'), 'its tap goes with its Launcher', taps())
+    s.sendall(data[100_000:100_100])    # to nobody, so far
+    g = Guest(args=[f'--restore={path}'], machine=False)
+    ok(ping(GUEST, '-c', '2', '-W', '5'), 'the restored Guest answers a ping')
+    got = b''
+    try:
+        while len(got) < 100:
+            got += s.recv(1000)
+    except OSError as e:
+        got = e
+    ok(got == data[100_000:100_100], 'what was sent meanwhile comes back', got)
+    same = through(data[100_100:])
+    ok(same is True, 'and the connection goes on', same)
+    ok(f'{HOST} answered' in g.ask(f'ping {HOST} 1'), 'it pings the host')
+    s.close()
+    status, err = g.end()
+    ok(status == 0 and err == '', 'and ends well', status, err)
+    shutil.rmtree(os.path.dirname(path))
+
+
 def device():
     """launcher/net.c with a driver that lies: tests/net_test.c."""
     d = tempfile.mkdtemp(prefix='lguest-net.')
@@ -587,7 +636,7 @@ def main():
     if sys.argv[1:] == ['client']:
         return client()
     parts = (pings, offloads, cut_on_the_way, bulk, slow_reader, unplugged,
-             reboot, two_cards, device, errors, given_tap)
+             reboot, two_cards, frozen, device, errors, given_tap)
     for part in parts:
         if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
             part()
