@@ -302,25 +302,91 @@ static void filter_signals(int n)
 	}
 }
 
-/* From one process to another and back: two hand-overs. */
-static void hand_overs(int n)
+/*
+ * From one process to another and back: two hand-overs. Who waits sleeps, or
+ * yields, or spins, for which the other needs a processor of its own; with a
+ * hog, a third process wants the processor all the time.
+ */
+enum waiting { SLEEP, YIELD, SPIN };
+
+static void wait_for(uint32_t *word, uint32_t value, enum waiting how)
+{
+	while (__atomic_load_n(word, __ATOMIC_SEQ_CST) != value)
+		if (how == SLEEP)
+			syscall(SYS_futex, word, FUTEX_WAIT, !value, NULL);
+		else if (how == YIELD)
+			sched_yield();
+}
+
+/* To another processor than that of stay(). */
+static void move(void)
+{
+	cpu_set_t others;
+
+	memset(&others, 0xFF, sizeof(others));
+	CPU_CLR(sched_getcpu(), &others);
+	if (sched_setaffinity(0, sizeof(others), &others))
+		err(1, "no other processor");
+}
+
+static void hand_over(int n, enum waiting how, bool with_hog)
 {
 	cpu_set_t before = stay();
 	uint32_t *word = anonymous(PAGE, MAP_SHARED);
-	pid_t pid = fork();
-	uint32_t mine = pid == 0;
+	pid_t hog = with_hog ? fork() : -1, pid;
+	uint32_t mine;
 
+	while (hog == 0)
+		;
+	pid = fork();
+	mine = pid == 0;
+	if (mine && how == SPIN)
+		move();
 	for (n /= 2; n; n--) {
-		while (__atomic_load_n(word, __ATOMIC_SEQ_CST) != mine)
-			syscall(SYS_futex, word, FUTEX_WAIT, !mine, NULL);
+		wait_for(word, mine, how);
 		__atomic_store_n(word, !mine, __ATOMIC_SEQ_CST);
-		syscall(SYS_futex, word, FUTEX_WAKE, 1);
+		if (how == SLEEP)
+			syscall(SYS_futex, word, FUTEX_WAKE, 1);
 	}
 	if (pid == 0)
 		_exit(0);
 	waitpid(pid, NULL, 0);
+	if (hog > 0) {
+		kill(hog, SIGKILL);
+		waitpid(hog, NULL, 0);
+	}
 	munmap(word, PAGE);
 	sched_setaffinity(0, sizeof(before), &before);
+}
+
+static void hand_overs(int n)
+{
+	hand_over(n, SLEEP, false);
+}
+
+static void yielding(int n)
+{
+	hand_over(n, YIELD, false);
+}
+
+static void spinning(int n)
+{
+	hand_over(n, SPIN, false);
+}
+
+static void sleeping_beside_hog(int n)
+{
+	hand_over(n, SLEEP, true);
+}
+
+static void yielding_beside_hog(int n)
+{
+	hand_over(n, YIELD, true);
+}
+
+static void spinning_beside_hog(int n)
+{
+	hand_over(n, SPIN, true);
 }
 
 static int guest_memory = -1;
@@ -392,6 +458,11 @@ static const struct measure parts[] = {
 	{ "system call", calls, 2000 },
 	{ "trap: int, signal, return", int_signals, 2000 },
 	{ "hand-over", hand_overs, 2000 },
+	{ "hand-over by yielding", yielding, 2000 },
+	{ "hand-over by spinning", spinning, 2000 },
+	{ "hand-over beside a hog", sleeping_beside_hog, 2000 },
+	{ "hand-over by yielding beside a hog", yielding_beside_hog, 100 },
+	{ "hand-over by spinning beside a hog", spinning_beside_hog, 2000 },
 	{ "mapping", mapping, 2048 },
 	{ "mapping and touch", mapping_touched, 2048 },
 	{ "filter: call, signal, return", filter_signals, 2000 },
@@ -400,8 +471,11 @@ static const struct measure parts[] = {
 
 static void measure(const struct measure *m, int rounds)
 {
+	bool wants_two = m->work == spinning || m->work == spinning_beside_hog;
 	double best = 1e18;
 
+	if (wants_two && sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return;
 	while (rounds--) {
 		double start = now(), ns;
 
