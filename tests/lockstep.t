@@ -118,6 +118,27 @@ sys.exit(real.wait())
     os.chmod(path, 0o755)
 
 
+def told_of_time(heading):
+    """Whether book/numbers.txt may say 12.5 microseconds under a heading."""
+    copy = os.path.join(scratch, 'book')
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree('book', copy, ignore=lambda path, names: [
+        n for n in names if not n.endswith(('.py', '.txt', 'lockstep'))])
+    path = copy + '/numbers.txt'
+    text, found = re.subn(f'^# {heading}.*$', r'\g<0>\n12.5 microseconds',
+                          literate.read(path), flags=re.M)
+    assert found == 1, heading
+    literate.write(path, text)
+    source = os.path.join(scratch, 'lguest.nw')
+    literate.write(source, literate.read('lguest.nw').replace(
+        '\\section{Guest, Host, Launcher}',
+        '12.5 microseconds\n\\section{Guest, Host, Launcher}', 1))
+    done = subprocess.run(
+        [copy + '/lockstep', 'numbers', source, B, *ROOTS],
+        capture_output=True, text=True, errors='replace')
+    return '12.5 microseconds' not in done.stdout
+
+
 def main():
     # A line of code that is changed, and one that is printed twice.
     line = r'^int main\(int argc, char \*argv\[\]\)$'
@@ -154,10 +175,17 @@ def main():
                  'fifteen is not VIEWS'),
                 ('a name that does not exist', r'\is{1}{NO_SUCH_NAME}',
                  'nothing of that name'),
-                ('a number without a source', '31415 stars', '31415 stars')):
+                ('a number without a source', '31415 stars', '31415 stars'),
+                ('a time that is not looked up', 'It takes 7 microseconds.',
+                 '7 microseconds')):
             notices('numbers', what + ' is noticed',
                     r'^\\section\{Guest, Host, Launcher\}',
                     text + '\n\\section{Guest, Host, Launcher}', word)
+        for heading, good in (('the processor, its pages', False),
+                              ('times, rates', True)):
+            ok(told_of_time(heading) == good, 'a time that somebody measured is '
+               'none of other people\'s numbers' if not good else
+               'one of an example may stand among them')
     if run('golden'):
         copy = os.path.join(scratch, 'build')
         shutil.copytree(f'{B}/runs', copy + '/runs')
