@@ -227,6 +227,26 @@ def idle(g):
            f'{used} ticks in 5 s')
 
 
+def parked(tmp, kernel):
+    """A view that has stopped needs the processor to go to sleep. On a single
+    one it must be given it, or be killed as if it had lied (ch:views)."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        g = Linux(tmp, kernel)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    programs = ('i=0; while [ $i -lt 300 ]; do /bin/busybox true; i=$((i+1)); '
+                'done; echo $i')
+    g.ask(programs, 120)
+    before = set(children(g.p.pid))
+    r = g.ask(programs, 120)
+    tap.ok(r == ('300\n', 0) and before and before <= set(children(g.p.pid)),
+           'on one processor no view of an honest program is killed',
+           r, before, children(g.p.pid))
+    g.poweroff()
+
+
 def disks(tmp, kernel):
     """Written, synced, found again after a reboot, clean for fsck."""
     images = [f'{tmp}/ext2', f'{tmp}/ext4']
@@ -356,7 +376,7 @@ try:
     make_initrd(tmp)
     for kernel in KERNELS:
         print('#', kernel)
-        parts = (boots, loops, disks, network, panics)
+        parts = (boots, loops, parked, disks, network, panics)
         for part in parts:
             if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
                 if part(tmp, kernel) is False:
