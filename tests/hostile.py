@@ -61,13 +61,13 @@ def left_behind(limit=2):
         time.sleep(.005)
 
 
-def launch(words, gates='on', options=(), **more):
+def launch(words, gates='on', options=(), stdin=subprocess.DEVNULL):
     return subprocess.Popen(
         [f'{B}/lguest', f'--gates={gates}', *options, '64',
          f'{BASE}/attack', *words],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stdin=stdin, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, pass_fds=[canary.fd], cwd=canary.dir.name,
-        start_new_session=True, **more)
+        start_new_session=True)
 
 
 def stop(p, sig=signal.SIGTERM, limit=5):
