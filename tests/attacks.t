@@ -54,7 +54,7 @@ BELOW = [                       # a user program and its kernel
     (name, HELD) for name in (
         'reach', 'reachlow', 'orders', 'borrow', 'userint', 'userflags',
         'userselectors', 'userdoors', 'bases', 'stale', 'ackrace',
-        'swapflush', 'swapset', 'late', 'userzero',
+        'swapflush', 'swapset', 'late', 'misorder', 'userzero',
         'forged', 'oracle', 'mxcsr', 'userdeaf', 'obstinate', 'flicker',
         'noroom', 'tables', 'usermappings', 'userlow', 'sleeper', 'usergate',
         'usergatejump', 'nothing', 'forgegate', 'vdso', 'userkick', 'avx', 'upper')]
