@@ -6,17 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
-
-count = 0
-
-
-def ok(good, name, *more):
-    global count
-    count += 1
-    print(f'{"" if good else "not "}ok {count} - {name}')
-    if not good:
-        for m in more:
-            print('\n'.join('# ' + line for line in str(m).splitlines()))
+from tap import done, ok
 
 
 def twice(names):
@@ -44,4 +34,4 @@ for name in patches:
                             'lguest.nw', f'book/answers/{name}.patch'],
                            capture_output=True, text=True)
     ok(r.returncode == 0, f'the answer {name} applies', r.stdout, r.stderr)
-print(f'1..{count}')
+done()

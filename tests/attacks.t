@@ -15,15 +15,14 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from hostile import B, BASE, canary, launch, left_behind, stop
+from tap import done, ok
 
 THOROUGH = 'ATTACK_THOROUGH' in os.environ
 with open('/proc/cpuinfo') as cpuinfo:
     WIDE = ' avx2 ' in cpuinfo.read()
-count = failures = 0
 
 HELD = 'held'
 HURT = r'(?!LOST)[ -~]*'        # it killed itself, in whatever way
@@ -172,18 +171,6 @@ DISK_LIARS = [
 ENTROPY_LIARS = [
     ('entropy to be read', {**desc(NEXT, 0, 0x1000, 16), **offer(NEXT, 0)},
      [NEXT], 'entropy: requests: a buffer for entropy is marked to be read')]
-
-
-def ok(good, name, *more):
-    global count, failures
-    count += 1
-    failures += not good
-    print(f'{"" if good else "not "}ok {count} - {name}')
-    if not good:
-        for m in more:
-            print('\n'.join('# ' + line for line in str(m).splitlines()))
-    sys.stdout.flush()
-    return good
 
 
 def addresses():
@@ -568,8 +555,7 @@ def main():
     programs()
     frozen()
     traced()
-    print(f'1..{count}')
-    return failures != 0
+    done()
 
 
-sys.exit(main())
+main()

@@ -12,7 +12,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guest_console import ASAN, B, Guest, Tap, started  # noqa: E402
+from guest_console import ASAN, B, Guest, started  # noqa: E402
+import tap  # noqa: E402
 
 T = (B[:-5] if ASAN else B) + '/t'
 CC = os.environ.get('CC', 'gcc').split()
@@ -21,7 +22,6 @@ FLAGS = ['-O2', '-g', '-std=gnu11', '-Wall', '-Wextra', '-I' + T, '-I.',
 if ASAN:
     FLAGS += ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
 ROUNDS = int(os.environ.get('BLOCK_ROUNDS', '8'))
-tap = Tap()
 ok = tap.ok
 
 

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """lguest --check and --version: what is refused is named, each for itself.
 
 The program runs below a seccomp filter that refuses one system call, with an
@@ -8,30 +8,12 @@ import errno
 import os
 import re
 import resource
-import signal
 import subprocess
-import sys
 from refuse import ERRNO, KILL, refuse
+from tap import done, ok, skip
 
 B = os.environ.get('B', 'build')
 LG = os.path.abspath(B + '/lguest')
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f'ok {count} # skip {name}: {why}', flush=True)
 
 
 def check(*words, before=None):
@@ -180,5 +162,4 @@ def main():
 
 
 main()
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()

@@ -7,9 +7,9 @@ of a test. A name with a dot is a test."""
 import os
 import re
 import guest_console
+import tap
 
 T = os.path.dirname(guest_console.B) if guest_console.ASAN else guest_console.B
-tap = guest_console.Tap()
 
 
 def read(path):

@@ -9,10 +9,10 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import termios
 import time
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 ASAN = B.endswith('/asan')
@@ -23,19 +23,6 @@ FLAGS = ['-O2', '-g', '-std=gnu11', '-Wall', '-Wextra', '-I' + T, '-I.']
 SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
 FILES = ['tests/console_test.c'] + [
     f'{T}/launcher/{f}.c' for f in ('console', 'waker', 'device', 'virtqueue')]
-count = failures = 0
-
-
-def ok(good, name, *more):
-    global count, failures
-    count += 1
-    failures += not good
-    print(f'{"" if good else "not "}ok {count} - {name}')
-    if not good:
-        for m in more:
-            print(f'# {m!r}')
-    sys.stdout.flush()
-    return good
 
 
 class Terminal:
@@ -430,8 +417,7 @@ def main():
         lies(program)
         real()
         real_inputs(d)
-    print(f'1..{count}')
+    done()
 
 
 main()
-sys.exit(failures != 0)

@@ -5,22 +5,11 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import tempfile
 import time
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
-count = failed = 0
-
-
-def ok(good, what, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {count} - {what}')
-    for d in () if good else details:
-        print('# ' + str(d).replace('\n', '\n# '))
-    sys.stdout.flush()
 
 
 def demo(**environment):
@@ -89,5 +78,4 @@ def interactive():
 scripted()
 can_fail()
 interactive()
-print(f'1..{count}')
-sys.exit(failed > 0)
+done()

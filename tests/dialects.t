@@ -12,10 +12,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guest_console import Tap, B
+from guest_console import B
+import tap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-tap = Tap()
 
 
 # What returns.S says: 1 its way out is changed, 2 and 4 its way in (ds and fs),

@@ -1,7 +1,8 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # also: sanitizers
 """How the run loop ends and begins again, with a Host that runs nothing."""
-import glob, os, re, shutil, struct, subprocess, sys, tempfile
+import glob, os, re, shutil, struct, subprocess, tempfile
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 ASAN = os.path.basename(B) == 'asan'
@@ -9,17 +10,6 @@ T = os.path.join(os.path.dirname(B) if ASAN else B, 't')
 CC = os.environ.get('CC', 'gcc').split()
 TMP = tempfile.mkdtemp(prefix='lguest-endings.')
 LG = TMP + '/lguest'
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
 
 
 def kernel():
@@ -116,5 +106,4 @@ try:
     main()
 finally:
     shutil.rmtree(TMP)
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()

@@ -5,12 +5,11 @@ debugger of our own, which says what no gdb would say."""
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
+from tap import done, ok, skip
 
 B = os.environ.get('B', 'build')
 BASE = B[:-5] if B.endswith('/asan') else B
@@ -18,23 +17,6 @@ LG = f'{B}/lguest'
 GUEST = f'{BASE}/guest'
 TMP = tempfile.mkdtemp(prefix='lguest-gdb.')
 SOCK = TMP + '/socket'
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d)[-3000:].replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f'ok {count} - {name} # skip {why}')
 
 
 class Guest:
@@ -192,8 +174,6 @@ def by_hand():
             break
         r = d.registers()
         modes.add(r['cs'] & 3)
-        if r['cs'] & 3 == 3:
-            user = r
         d.send('c')
         time.sleep(0.02)
     ok(modes and max(modes) == 3, 'a program that spins is stopped by ^C',
@@ -358,8 +338,7 @@ def main():
         places()
     finally:
         shutil.rmtree(TMP)
-    print(f'1..{count}')
-    sys.exit(1 if failed else 0)
+    done()
 
 
 main()

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # also: sanitizers
 """The teaching Guest at its console: a prompt, answers, and ways to end.
 
@@ -7,24 +7,13 @@ Every step waits for what the Guest says before it types the next line.
 import os
 import select
 import subprocess
-import sys
 import tempfile
 import time
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 G = os.path.dirname(B) if os.path.basename(B) == 'asan' else B
 TIMEOUT = float(os.environ.get('GUEST_TIMEOUT', '20'))
-count = failed = 0
-
-
-def ok(good, what, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {count} - {what}')
-    for d in () if good else details:
-        print('#', repr(d))
-    sys.stdout.flush()
 
 
 class Guest:
@@ -209,5 +198,4 @@ memory_returns(g)
 pasted(g)
 ways_to_end(g)
 sizes()
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()

@@ -77,32 +77,3 @@ def started(*options, **kw):
     g = Guest(*options, **kw)
     g.until(PROMPT)
     return g
-
-
-class Tap:
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def ok(self, good, what, *details):
-        self.count += 1
-        self.failed += not good
-        print(f'{"" if good else "not "}ok {self.count} - {what}')
-        for d in () if good else details:
-            print('#', repr(d))
-        return good
-
-    def skip(self, what, why):
-        self.count += 1
-        print(f'ok {self.count} - {what} # skip {why}')
-
-    def child(self, lines):
-        """Pass on the results of another program's output."""
-        for line in lines.splitlines():
-            if line.startswith(('ok ', 'not ok ')):
-                self.ok(line.startswith('ok'), line.partition(' - ')[2])
-            elif not line.startswith('1..'):
-                print(line if line.startswith('#') else '# ' + line)
-
-    def done(self):
-        print(f'1..{self.count}')
-        raise SystemExit(self.failed != 0)

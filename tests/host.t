@@ -10,32 +10,13 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from tap import done, ok, skip
 
 B = os.environ.get('B', 'build')
 BASE = B[:-5] if B.endswith('/asan') else B
 GUEST = [f'--initrd={BASE}/initrd.tar', '64', f'{BASE}/guest']
-count = failures = 0
 running = []
-
-
-def ok(good, name, *more):
-    global count, failures
-    count += 1
-    failures += not good
-    print(f'{"" if good else "not "}ok {count} - {name}')
-    if not good:
-        for m in more:
-            print('\n'.join('# ' + line for line in str(m).splitlines()))
-    sys.stdout.flush()
-    return good
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f'ok {count} - {name} # skip {why}')
 
 
 class Launcher:
@@ -364,8 +345,7 @@ def main():
                 p.kill()
                 p.wait()
         running.clear()
-    print(f'1..{count}')
-    return failures != 0
+    done()
 
 
-sys.exit(main())
+main()

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """make install and uninstall: what is where, that it works from there, that
 the manual page and the completions say what --help says, and that nothing
 stays behind. The completions are tried in real shells, on a terminal."""
@@ -8,28 +8,11 @@ import re
 import select
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
+from tap import done, ok, skip
 
 B = os.environ.get('B', 'build')
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f'ok {count} # skip {name}: {why}', flush=True)
 
 
 def run(*command, **more):
@@ -216,5 +199,4 @@ def main():
 
 
 main()
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()

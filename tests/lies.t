@@ -2,19 +2,10 @@
 """Every row of the book's table of lies: is it in the Launcher and tested?"""
 import os
 import re
-import sys
+import tap
+from tap import done, ok
 
 T = os.environ.get('B', 'build').removesuffix('/asan') + '/t'
-count = failed = 0
-
-
-def ok(good, what, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {what}')
-    for d in () if good else details:
-        print('#', d)
 
 
 def words_of(path):
@@ -53,9 +44,8 @@ def main():
         else:
             ok(proof and proof in words_of(path), lie,
                f'its proof in {path}: {proof or "none is named"}')
-    ok(count > 42, 'the table is not empty', count)
-    print(f'1..{count}')
+    ok(tap.count > 42, 'the table is not empty', tap.count)
+    done()
 
 
 main()
-sys.exit(failed != 0)

@@ -21,7 +21,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guest_console import Guest, Tap, B
+from guest_console import Guest
+import tap
 
 KERNELS = os.environ.get('LGUEST_VMLINUX', '').split()
 INITRD = os.environ.get('LGUEST_INITRD', '')
@@ -30,7 +31,6 @@ STRESS = int(os.environ.get('STRESS', '3'))
 HOST, GUEST = '10.77.0.1', '10.77.0.2'
 PROMPT = 'guest# '
 MIB = 100                       # of TCP in each direction
-tap = Tap()
 
 # The first program of the Guest: what busybox has, under its names, and a
 # shell whose terminal is the console, so that it has job control. (Children

@@ -1,7 +1,8 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # also: sanitizers
 """The loader: good images byte by byte, bad ones word by word."""
-import os, shutil, struct, subprocess, sys, tempfile
+import os, shutil, struct, subprocess, tempfile
+from tap import done, ok, skip
 
 B = os.environ.get('B', 'build')
 ASAN = os.path.basename(B) == 'asan'
@@ -10,18 +11,7 @@ CC = os.environ.get('CC', 'gcc').split()
 TMP = tempfile.mkdtemp(prefix='lguest-loader.') \
     if __name__ == '__main__' else None
 LG = f'{TMP}/lguest'
-count = failed = 0
 bits = ''
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
 
 
 def build(out, *extra):
@@ -444,9 +434,7 @@ def build32():
         build(LG + '32', '-m32')
         return True
     except subprocess.CalledProcessError:
-        global count
-        count += 1
-        print(f'ok {count} - 32-bit # SKIP no 32-bit C library here')
+        skip('32-bit', 'no 32-bit C library here')
         return False
 
 
@@ -455,5 +443,4 @@ if __name__ == '__main__':      # fuzz_loader.t only wants the images
         main()
     finally:
         shutil.rmtree(TMP)
-    print(f'1..{count}')
-    sys.exit(failed != 0)
+    done()

@@ -11,6 +11,8 @@ import tempfile
 B = os.environ.get('B', 'build')
 sys.path.insert(0, 'book')
 import literate  # noqa: E402
+import tap  # noqa: E402
+from tap import ok, skip  # noqa: E402
 
 ROOTS = subprocess.run(
     ['make', '-s', '--no-print-directory', '-f', 'Makefile', '-f', '-',
@@ -21,18 +23,6 @@ NEEDS = {'pdf': ('mutool', 'book.pdf'), 'html': ('mutool', 'html/index.html'),
          'latex': ('chktex', 'book/book.tex'),
          'quotes': ('ctags', 'lguest'), 'numbers': ('gcc', 't'), 'golden': ('ctags', 'runs'),
          'measures': ('ctags', 'lguest')}
-count = failed = 0
-
-
-def ok(good, what, *notes):
-    global count, failed
-    count += 1
-    print(f'{"" if good else "not "}ok {count} - {what}', flush=True)
-    if not good:
-        failed += 1
-        for note in notes:
-            for line in note.splitlines()[:60]:
-                print('# ' + line)
 
 
 def missing(check):
@@ -51,18 +41,16 @@ def lockstep(check, source='lguest.nw', directory=B, **more):
 
 
 def run(check):
-    global count
     why = missing(check)
     if why:
-        count += 1
-        print(f'ok {count} # skip {check}: {why}')
+        skip(check, why)
         return False
-    done = lockstep(check)
-    lines = done.stdout.strip().split('\n')
+    p = lockstep(check)
+    lines = p.stdout.strip().split('\n')
     if check == 'measures':
         print('\n'.join('# ' + line for line in lines[:-1]))
-    ok(done.returncode == 0, lines[-1].removeprefix('lockstep: '),
-       done.stdout, done.stderr)
+    ok(p.returncode == 0, lines[-1].removeprefix('lockstep: '),
+       p.stdout, p.stderr)
     return True
 
 
@@ -223,5 +211,4 @@ try:
     main()
 finally:
     shutil.rmtree(scratch)
-print(f'1..{count}')
-sys.exit(1 if failed else 0)
+tap.done()

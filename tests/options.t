@@ -1,22 +1,12 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # also: sanitizers
 """The command line: every complaint, word by word."""
-import os, re, subprocess, sys, tempfile
+import os, re, subprocess, tempfile
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 LG = B + '/lguest'
 USAGE = 'write lguest [options] <mem-in-mb> <kernel> [kernel args...]'
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
 
 
 def run(*args, **more):
@@ -124,5 +114,4 @@ def closed():
 
 
 main()
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from guest_console import Tap
+import tap
 
 B = os.environ.get('B', 'build')
 KERNEL = f'{B}/debian/vmlinuz'
@@ -38,7 +38,6 @@ ATTACKS = ['far', 'calls', 'doors', 'syscall32', 'sysenter', 'vsyscall',
 # way of a register that the kernel has therefore left at zero, and panics.
 # And it has no fault for misaligned words, so that nothing is to be mended.
 NOT_ON = {('Intel', 'syscall32'), ('Intel', 'align'), ('AMD', 'align')}
-tap = Tap()
 
 
 def lacking():

@@ -28,12 +28,12 @@ elif not os.getuid() and 'SANDBOX_INSIDE' not in os.environ:
     os.environ['SANDBOX_INSIDE'] = '1'
     os.execvp('unshare', ['unshare', '-n', sys.executable, '-B', *sys.argv])
 
-from guest_console import B, PROMPT, Guest, Tap, started     # noqa: E402
+from guest_console import B, PROMPT, Guest, started  # noqa: E402
+import tap  # noqa: E402
 from refuse import ERRNO, refuse        # noqa: E402
 
 TMP = tempfile.mkdtemp(prefix='lguest-sandbox.')
 TAP = os.access('/dev/net/tun', os.R_OK | os.W_OK)
-tap = Tap()
 ok, skip = tap.ok, tap.skip
 
 

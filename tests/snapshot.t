@@ -9,27 +9,16 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 BASE = B[:-5] if B.endswith('/asan') else B
 LG = f'{B}/lguest'
 TMP = tempfile.mkdtemp(prefix='lguest-snapshot.')
 FILE = TMP + '/snapshot'
-count = failed = 0
 running = []
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d)[-2000:].replace('\n', '\n# '))
 
 
 class Guest:
@@ -420,8 +409,7 @@ def main():
             if g.p.poll() is None:
                 g.kill()
         shutil.rmtree(TMP)
-    print(f'1..{count}')
-    sys.exit(1 if failed else 0)
+    done()
 
 
 main()

@@ -9,9 +9,9 @@ import re
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 ASAN = os.path.basename(B) == 'asan'
@@ -21,17 +21,6 @@ INITRD, GUEST = f'--initrd={BASE}/initrd.tar', f'{BASE}/guest'
 CC = os.environ.get('CC', 'gcc').split()
 TMP = tempfile.mkdtemp(prefix='lguest-trace.')
 FILE = TMP + '/trace.json'
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d)[:2000].replace('\n', '\n# '))
 
 
 def load(path=FILE):
@@ -249,8 +238,7 @@ def main():
     if not ASAN:
         hostile()
     subprocess.run(['rm', '-rf', TMP])
-    print(f'1..{count}')
-    sys.exit(1 if failed else 0)
+    done()
 
 
 main()

@@ -12,20 +12,10 @@ import tempfile
 
 sys.path.insert(0, 'book')
 import literate  # noqa: E402
+from tap import done, ok
 
 SEED = int(os.environ.get('SEED', '20080729'))
 ROUNDS = int(os.environ.get('ROUNDS', '20'))
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
 
 
 def module(path):
@@ -345,5 +335,4 @@ with tempfile.TemporaryDirectory(prefix='lguest-untangle.') as SCRATCH:
     small()
     together()
     whole()
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()

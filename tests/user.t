@@ -6,19 +6,9 @@ import resource
 import signal
 import subprocess
 import sys
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
-count = failed = 0
-
-
-def ok(good, what, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {count} - {what}')
-    for d in () if good else details:
-        print('# ' + str(d).replace('\n', '\n# '))
-    sys.stdout.flush()
 
 
 def run(*words, typed=''):
@@ -86,5 +76,4 @@ ends(['probe', 'args'], 1, 'the number of arguments is wrong')
 ends(['probe', 'seven'], 7)
 ends(['probe'], 2)
 shell()
-print(f'1..{count}')
-sys.exit(failed > 0)
+done()

@@ -7,9 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
+import tap
+from tap import done, ok, skip
 
 B = os.environ.get('B', 'build')
 ASAN = B.endswith('/asan')
@@ -20,29 +21,10 @@ FLAGS = ['-O2', '-g', '-std=gnu11', '-Wall', '-Wextra', '-I' + T, '-I.']
 SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
 FILES = ['tests/waker_test.c'] + [
     f'{T}/launcher/{f}.c' for f in ('waker', 'device', 'virtqueue')]
-count = failures = 0
-
-
-def ok(good, name, *more):
-    global count, failures
-    count += 1
-    failures += not good
-    print(f'{"" if good else "not "}ok {count} - {name}')
-    if not good:
-        for m in more:
-            print('\n'.join('# ' + line for line in str(m).splitlines()))
-    sys.stdout.flush()
-    return good
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f'ok {count} - {name} # skip {why}')
 
 
 def build(d, cc, extra):
-    program = f'{d}/waker_test{count}'
+    program = f'{d}/waker_test{tap.count}'
     r = subprocess.run(cc + FLAGS + extra + ['-o', program] + FILES)
     return program if r.returncode == 0 else None
 
@@ -301,8 +283,7 @@ def main():
                 r = run(p, 'rounds', 20000, 60, limit=90) if p else None
                 ok(r and r.returncode == 0, f'20000 rounds, {name}',
                    r and r.stdout)
-    print(f'1..{count}')
+    done()
 
 
 main()
-sys.exit(failures != 0)

@@ -6,20 +6,11 @@ import re
 import signal
 import subprocess
 import time
+from tap import done, ok
 
 B = os.environ.get('B', 'build')
 KINDS = 'forked', 'cloned', 'evented'
 KEYS = 300
-count = 0
-
-
-def ok(good, name, *more):
-    global count
-    count += 1
-    print(f'{"" if good else "not "}ok {count} - {name}')
-    if not good:
-        for m in more:
-            print('\n'.join('# ' + line for line in str(m).splitlines()))
 
 
 def run(kind, *words):
@@ -89,4 +80,4 @@ for words in [], ['0'], ['many'], ['1000001'], ['1x']:
     r = run('forked', *words)
     ok(r.returncode == 1 and r.stderr.count('\n') == 1 and 'how many keys'
        in r.stderr, f'refused: {words}', r.stderr)
-print(f'1..{count}')
+done()

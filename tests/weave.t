@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tap
 
 B = os.environ.get('B', 'build')
 TOP = os.getcwd()
@@ -34,26 +35,6 @@ return 1 @<< 0;
 \\bibliographystyle{plainnat}\\bibliography{lguest}
 \\end{document}
 '''
-
-
-class Tap:
-    count = failed = 0
-
-    def ok(self, good, what, *notes):
-        self.count += 1
-        print(f'{"" if good else "not "}ok {self.count} - {what}', flush=True)
-        if not good:
-            self.failed += 1
-            for note in notes:
-                for line in str(note).splitlines()[:20]:
-                    print('# ' + line)
-
-    def skip(self, what, why):
-        self.count += 1
-        print(f'ok {self.count} # skip {what}: {why}')
-
-
-tap = Tap()
 
 
 # Figures that are drawn from data when the book is made.
@@ -329,5 +310,4 @@ try:
                  if not shutil.which('lualatex') else f'no {B}/book.pdf')
 finally:
     shutil.rmtree(scratch)
-print(f'1..{tap.count}')
-sys.exit(1 if tap.failed else 0)
+tap.done()

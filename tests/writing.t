@@ -15,24 +15,7 @@ B = os.environ.get('B', 'build')
 TOP = os.getcwd()
 sys.path.insert(0, 'book')
 import literate  # noqa: E402
-
-count = failed = 0
-
-
-def ok(good, name, *details):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"" if good else "not "}ok {count} - {name}', flush=True)
-    if not good:
-        for d in details:
-            print('# ' + str(d).replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f'ok {count} # skip {name}: {why}', flush=True)
+from tap import done, ok, skip
 
 
 def run(*command, **more):
@@ -227,5 +210,4 @@ with tempfile.TemporaryDirectory(prefix='lguest-writing.') as SCRATCH:
     else:
         skip('inotify', 'no inotifywait; ./setup --all installs it')
     watch('polling', False, POLL='1')
-print(f'1..{count}')
-sys.exit(failed != 0)
+done()
