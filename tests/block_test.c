@@ -19,34 +19,17 @@
 #include "launcher/block.h"
 #include "launcher/device.h"
 #include "launcher/guest.h"
-#include "launcher/memory.h"
 #include "launcher/options.h"
 #include "tests/tap.h"
 
 #define RAM	(8u << 20)
+#include "tests/machine.h"
+
 #define SECTORS	2048u		/* of the disk that most tests use */
 #define F(n)	(1u << VIRTIO_BLK_F_ ## n)
 
-static uint8_t mem[RAM + 256 * 4096] __attribute__((aligned(4096)));
-static unsigned int pages_used, interrupts;
+static unsigned int interrupts;
 static const char *place;
-
-void *memory_at(uint32_t addr, uint32_t len)
-{
-	return addr <= RAM && len <= RAM - addr ? mem + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-void *memory_device_pages(unsigned int count, uint32_t *addr)
-{
-	*addr = RAM + pages_used * 4096;
-	pages_used += count;
-	return mem + *addr;
-}
 
 void guest_interrupt(unsigned int irq)
 {

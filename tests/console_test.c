@@ -21,33 +21,16 @@
 #include "launcher/console.h"
 #include "launcher/device.h"
 #include "launcher/guest.h"
-#include "launcher/memory.h"
 #include "launcher/waker.h"
 
 #define FUTEX_WAIT	0
 #define FUTEX_WAKE	1
 #define RAM		(1u << 20)
+#include "tests/machine.h"
+
 #define RING(q)		(RAM + 4096 + (uint32_t)(q) * 3 * 4096)
 
-static uint8_t mem[RAM + 256 * 4096] __attribute__((aligned(4096)));
-static unsigned int pages_used, broken_out, pending;
-
-void *memory_at(uint32_t addr, uint32_t len)
-{
-	return addr <= RAM && len <= RAM - addr ? mem + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-void *memory_device_pages(unsigned int count, uint32_t *addr)
-{
-	*addr = RAM + pages_used * 4096;
-	pages_used += count;
-	return mem + *addr;
-}
+static unsigned int broken_out, pending;
 
 void guest_interrupt(unsigned int irq)
 {

@@ -6,29 +6,12 @@
 #include <unistd.h>
 #include "launcher/device.h"
 #include "launcher/guest.h"
-#include "launcher/memory.h"
 #include "tests/tap.h"
 
 #define RAM	65536u
-static uint8_t mem[RAM + 256 * 4096] __attribute__((aligned(4096)));
-static unsigned int pages_used, interrupts[32];
+#include "tests/machine.h"
 
-void *memory_at(uint32_t addr, uint32_t len)
-{
-	return addr <= RAM && len <= RAM - addr ? mem + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-void *memory_device_pages(unsigned int count, uint32_t *addr)
-{
-	*addr = RAM + pages_used * 4096;
-	pages_used += count;
-	return mem + *addr;
-}
+static unsigned int interrupts[32];
 
 void guest_interrupt(unsigned int irq)
 {

@@ -3,14 +3,9 @@
  * reader. No byte is written that is not in the Guest's memory, what was
  * typed comes out in order, and the console listens exactly if it has room.
  */
-#include <setjmp.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
-#include "launcher/device.h"
-#include "launcher/memory.h"
+#include "tests/fuzz_device.h"
 
 static ssize_t fake_read(int fd, void *to, size_t n);
 static ssize_t fake_write(int fd, const void *from, size_t n);
@@ -20,23 +15,12 @@ static ssize_t fake_write(int fd, const void *from, size_t n);
 #undef read
 #undef write
 
-#define RAM	(1u << 20)
 #define ROOM	3	/* what the console thinks room_fd is */
 
-static uint8_t *ram;
-static uint8_t rings[2][3 * 4096] __attribute__((aligned(4096)));
-static struct device dev;
-static jmp_buf lie;
 static bool enabled[4];
 static unsigned int at_once;		/* bytes that a write takes; 0: none */
 static int next_read;			/* bytes, 0: the end, or -errno */
 static uint64_t typed, delivered, written, offered;
-
-static void require(bool good)
-{
-	if (!good)
-		abort();
-}
 
 static ssize_t fake_read(int fd, void *to, size_t n)
 {
@@ -74,49 +58,10 @@ static ssize_t fake_write(int fd, const void *from, size_t n)
 }
 
 /* ---- what a device calls ---- */
-void *memory_at(uint32_t addr, uint32_t len)
+static void taken(const struct virtqueue *vq, const struct chain *c)
 {
-	return addr <= RAM && len <= RAM - addr ? ram + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-struct device *device_new(const struct device_ops *ops, const void *config,
-			  uint8_t config_len)
-{
-	(void)ops, (void)config, (void)config_len;
-	abort();
-}
-
-bool device_pop(struct device *d, struct virtqueue *vq, struct chain *c)
-{
-	enum virtqueue_answer a = virtqueue_pop(vq, c);
-
-	if (a == VIRTQUEUE_LIE)
-		device_lie(d, vq, vq->lie);
-	if (a == VIRTQUEUE_CHAIN && vq == &dev.queue[1] && !c->ins)
+	if (vq == &dev.queue[1] && !c->ins)
 		offered += c->out_len;
-	return a == VIRTQUEUE_CHAIN;
-}
-
-void device_interrupt(struct virtqueue *vq)
-{
-	virtqueue_wants_interrupt(vq);
-}
-
-void device_lie(struct device *d, struct virtqueue *vq, const char *what)
-{
-	require(d == &dev && vq >= d->queue && vq <= d->queue + 1 && *what);
-	longjmp(lie, 1);
-}
-
-void device_watch_fd(struct device *d, int fd)
-{
-	(void)d, (void)fd;
-	abort();
 }
 
 void device_enable_fd(int fd)
@@ -238,37 +183,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint16_t seen = 0;
+	struct step s;
 
 	if (!ram)
 		begin();
 	start_anew();
 	if (setjmp(lie))
 		return 0;
-	while (size >= 3) {
-		unsigned int op = data[0], i = data[1], q = data[2] & 1;
-		struct vring_desc *desc = (void *)rings[q];
-		struct vring_avail *avail = (void *)(rings[q] + 4096);
-
-		data += 3;
-		size -= 3;
-		if (op < 90 && size >= 16) {
-			memcpy(&desc[i], data, 16);
-			data += 16;
-			size -= 16;
-		} else if (op < 160) {	/* a descriptor that makes sense */
-			desc[i] = (struct vring_desc){ i * 2048, 1 + (op & 62),
-				op & 1, (uint16_t)(i + 1) };
-			if (q == 0)
-				desc[i].flags |= VRING_DESC_F_WRITE;
-		} else if (op < 200) {
-			avail->ring[avail->idx++ % VRING_SIZE] = (uint16_t)i;
-		} else {
-			act(op, i);
-			if (op % 8 == 7 && !(i & 1))
-				seen = 0;
-			check_received(&seen);
-			check();
-		}
+	while (next_step(&s, &data, &size)) {
+		if (drive(&s, &data, &size, 90, 1 + (s.op & 62)))
+			continue;
+		act(s.op, s.i);
+		if (s.op % 8 == 7 && !(s.i & 1))
+			seen = 0;
+		check_received(&seen);
+		check();
 	}
 	return 0;
 }

@@ -2,29 +2,18 @@
  * A libFuzzer target: --tunnet's words, and the network device with random
  * rings, frames and features. Instead of a tap it has a pair of sockets.
  */
-#include <setjmp.h>
 #include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include "launcher/device.h"
-#include "launcher/memory.h"
+#include "tests/fuzz_device.h"
 
 static int fake_ioctl(int fd, unsigned long what, ...);
 #define ioctl fake_ioctl
 #include "launcher/net.c"
 
-#define RAM	(1u << 20)
-
-static uint8_t *ram;
-static uint8_t rings[2][3 * 4096] __attribute__((aligned(4096)));
-static struct device dev;
 static struct net net;
 static int wire;
 static bool enabled;
-static jmp_buf lie;
 
 static int fake_ioctl(int fd, unsigned long what, ...)
 {
@@ -47,35 +36,14 @@ static int fake_ioctl(int fd, unsigned long what, ...)
 	return 0;
 }
 
-void *memory_at(uint32_t addr, uint32_t len)
-{
-	return addr <= RAM && len <= RAM - addr ? ram + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
 void verbose(const char *fmt, ...)
 {
 	(void)fmt;
 }
 
-struct device *device_new(const struct device_ops *ops,
-			  const void *config, uint8_t config_len)
+static void taken(const struct virtqueue *vq, const struct chain *c)
 {
-	(void)ops;
-	(void)config;
-	(void)config_len;
-	abort();
-}
-
-void device_watch_fd(struct device *d, int fd)
-{
-	(void)d;
-	(void)fd;
-	abort();
+	(void)vq, (void)c;
 }
 
 void device_enable_fd(int fd)
@@ -90,27 +58,6 @@ void device_disable_fd(int fd)
 	if (fd != net.tap || !enabled)
 		abort();
 	enabled = false;
-}
-
-bool device_pop(struct device *d, struct virtqueue *vq, struct chain *c)
-{
-	enum virtqueue_answer a = virtqueue_pop(vq, c);
-
-	if (a == VIRTQUEUE_LIE)
-		device_lie(d, vq, vq->lie);
-	return a == VIRTQUEUE_CHAIN;
-}
-
-void device_interrupt(struct virtqueue *vq)
-{
-	virtqueue_wants_interrupt(vq);
-}
-
-void device_lie(struct device *d, struct virtqueue *vq, const char *what)
-{
-	if (d != &dev || vq < d->queue || vq > d->queue + 1 || !*what)
-		abort();
-	longjmp(lie, 1);
 }
 
 static void begin(void)
@@ -200,6 +147,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct step s;
+
 	if (!ram)
 		begin();
 	if (size && data[0] == '-') {
@@ -211,28 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	net_reset(&dev);
 	if (setjmp(lie))
 		return 0;
-	while (size >= 3) {
-		unsigned int op = data[0], i = data[1], q = data[2] & 1;
-		struct vring_desc *desc = (void *)rings[q];
-		struct vring_avail *avail = (void *)(rings[q] + 4096);
-
-		data += 3;
-		size -= 3;
-		if (op < 100 && size >= 16) {
-			memcpy(&desc[i], data, 16);
-			data += 16;
-			size -= 16;
-		} else if (op < 160) {	/* a descriptor that makes sense */
-			desc[i] = (struct vring_desc){ i * 2048,
-				op & 8 ? 1524 : op & 3, op & 1,
-				(uint16_t)(i + 1) };
-			if (q == 0)
-				desc[i].flags |= VRING_DESC_F_WRITE;
-		} else if (op < 200) {
-			avail->ring[avail->idx++ % VRING_SIZE] = (uint16_t)i;
-		} else {
-			act(op, i);
-		}
-	}
+	while (next_step(&s, &data, &size))
+		if (!drive(&s, &data, &size, 100, s.op & 8 ? 1524 : s.op & 3))
+			act(s.op, s.i);
 	return 0;
 }

@@ -4,15 +4,10 @@
  * nowhere else, and no more of them than is said.
  */
 #include <err.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/types.h>
 #include <unistd.h>
-#include "launcher/device.h"
-#include "launcher/memory.h"
+#include "tests/fuzz_device.h"
 
 static ssize_t fake_read(int fd, void *to, size_t n);
 static ssize_t fake_getrandom(void *to, size_t n, unsigned int flags);
@@ -23,22 +18,11 @@ static ssize_t fake_getrandom(void *to, size_t n, unsigned int flags);
 #undef read
 #undef getrandom
 
-#define RAM	(1u << 20)
 #define SOURCE	3
 
-static uint8_t *ram;
-static uint8_t ring[3 * 4096] __attribute__((aligned(4096)));
-static struct device dev;
-static jmp_buf lie;
 static bool enabled;
 static int gives;			/* bytes, 0: the end, or -errno */
 static uint64_t given, returned;
-
-static void require(bool good)
-{
-	if (!good)
-		abort();
-}
 
 static ssize_t give(void *to, size_t n)
 {
@@ -70,47 +54,9 @@ static ssize_t fake_getrandom(void *to, size_t n, unsigned int flags)
 }
 
 /* ---- what a device calls ---- */
-void *memory_at(uint32_t addr, uint32_t len)
+static void taken(const struct virtqueue *vq, const struct chain *c)
 {
-	return addr <= RAM && len <= RAM - addr ? ram + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-struct device *device_new(const struct device_ops *ops, const void *config,
-			  uint8_t config_len)
-{
-	(void)ops, (void)config, (void)config_len;
-	abort();
-}
-
-bool device_pop(struct device *d, struct virtqueue *vq, struct chain *c)
-{
-	enum virtqueue_answer a = virtqueue_pop(vq, c);
-
-	if (a == VIRTQUEUE_LIE)
-		device_lie(d, vq, vq->lie);
-	return a == VIRTQUEUE_CHAIN;
-}
-
-void device_interrupt(struct virtqueue *vq)
-{
-	virtqueue_wants_interrupt(vq);
-}
-
-void device_lie(struct device *d, struct virtqueue *vq, const char *what)
-{
-	require(d == &dev && vq == d->queue && *what);
-	longjmp(lie, 1);
-}
-
-void device_watch_fd(struct device *d, int fd)
-{
-	(void)d, (void)fd;
-	abort();
+	(void)vq, (void)c;
 }
 
 void device_enable_fd(int fd)
@@ -128,7 +74,7 @@ void device_disable_fd(int fd)
 /* ---- the fuzzer's part ---- */
 static void check(uint16_t *seen)
 {
-	const struct vring_used *used = (void *)(ring + 2 * 4096);
+	const struct vring_used *used = (void *)(rings[0] + 2 * 4096);
 
 	for (; *seen != dev.queue[0].next_used; ++*seen) {
 		uint32_t n = used->ring[*seen % VRING_SIZE].len;
@@ -170,15 +116,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct vring_desc *desc = (void *)ring;
-	struct vring_avail *avail = (void *)(ring + 4096);
+	struct vring_desc *desc = (void *)rings[0];
+	struct vring_avail *avail = (void *)(rings[0] + 4096);
 	uint16_t seen = 0;
 
 	if (!ram) {
 		ram = malloc(RAM);
 		dev.ops = &rng_ops;
 	}
-	virtqueue_create(&dev.queue[0], ring, RAM, 1);
+	virtqueue_create(&dev.queue[0], rings[0], RAM, 1);
 	rng_reset(&dev);
 	enabled = rng_ended = false;
 	rng_path = "file";

@@ -18,35 +18,16 @@
 #include "contract/net.h"
 #include "launcher/device.h"
 #include "launcher/guest.h"
-#include "launcher/memory.h"
 #include "launcher/net.h"
 #include "launcher/options.h"
 #include "launcher/waker.h"
 #include "tests/tap.h"
 
 #define RAM	(1u << 20)
+#include "tests/machine.h"
 
 /* ---- what the device is told is a machine ---- */
-static uint8_t mem[RAM + 16 * 4096] __attribute__((aligned(4096)));
-static uint32_t device_pages;
 static unsigned int interrupts[LGUEST_IRQS], wakes;
-
-void *memory_at(uint32_t addr, uint32_t len)
-{
-	return addr <= RAM && len <= RAM - addr ? mem + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-void *memory_device_pages(unsigned int count, uint32_t *addr)
-{
-	*addr = RAM + device_pages * 4096;
-	device_pages += count;
-	return mem + *addr;
-}
 
 void guest_interrupt(unsigned int irq)
 {

@@ -8,31 +8,13 @@
 #include <unistd.h>
 #include "launcher/device.h"
 #include "launcher/guest.h"
-#include "launcher/memory.h"
 #include "launcher/rng.h"
 #include "tests/tap.h"
 
 #define RAM	(1u << 20)
+#include "tests/machine.h"
 
-static uint8_t mem[RAM + 256 * 4096] __attribute__((aligned(4096)));
-static unsigned int pages_used, interrupts;
-
-void *memory_at(uint32_t addr, uint32_t len)
-{
-	return addr <= RAM && len <= RAM - addr ? mem + addr : NULL;
-}
-
-uint32_t memory_ram(void)
-{
-	return RAM;
-}
-
-void *memory_device_pages(unsigned int count, uint32_t *addr)
-{
-	*addr = RAM + pages_used * 4096;
-	pages_used += count;
-	return mem + *addr;
-}
+static unsigned int interrupts;
 
 void guest_interrupt(unsigned int irq)
 {
