@@ -3,8 +3,9 @@
 """Guests that speak the dialects of 2008, 2010 and 2011 are understood, one
 of later years is refused. A Guest that enters and leaves its kernel as Linux
 does has both ways shortened if there are gates, and neither if what is there
-is not exactly what Linux has. No Linux is needed: dialects.S and returns.S
-are the Guests."""
+is not exactly what Linux has. Its hypercalls become calls, where they have
+Linux's form. No Linux is needed: dialects.S, returns.S and calls.S are the
+Guests."""
 import os
 import re
 import subprocess
@@ -58,4 +59,15 @@ with tempfile.TemporaryDirectory() as tmp:
                 tap.ok(re.findall(r'code changed +(\d+)', r.stderr) ==
                        (['4'] if said == 'f' else []),
                        'and a trace tells of what was changed', r)
+    for gates, said, changed in ('on', '3', ['4']), ('off', '0', []):
+        build(f'{tmp}/guest', source='calls.S')
+        r = run(f'{tmp}/guest', f'--gates={gates}', '--trace-summary')
+        tap.ok((r.returncode, r.stdout) == (0, f'abcdefghij{said}\n') and
+               re.findall(r'code changed +(\d+)', r.stderr) == changed,
+               f'hypercalls of Linux, gates {gates}', r)
+    build(f'{tmp}/guest', '-DLOST', source='calls.S')
+    r = run(f'{tmp}/guest')
+    tap.ok(r.returncode == 1 and re.search(
+        'the Guest died: it is lost in the gate page, from c01', r.stderr),
+        'a call of their gate from elsewhere', r)
 tap.done()

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -247,6 +248,26 @@ def parked(tmp, kernel):
     g.poweroff()
 
 
+def frozen(tmp, kernel):
+    """What the Host has changed in the kernel's code it knows again when the
+    Guest goes on in another process."""
+    path = f'{tmp}/frozen'
+    g = Linux(tmp, kernel, f'--snapshot={path}')
+    g.ask('i=0; while [ $i -lt 20 ]; do /bin/busybox true; i=$((i+1)); done')
+    g.p.send_signal(signal.SIGUSR1)
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not os.path.getsize(path):
+        time.sleep(0.1)
+    g.kill()
+    g.end()
+    r = subprocess.run(
+        [f'{B}/lguest', f'--restore={path}'], text=True, timeout=120,
+        capture_output=True, errors='replace', input='for i in 1 2 3 4 5 6; '
+        'do /bin/busybox echo go$i; done; poweroff -f\n')
+    tap.ok(r.returncode == 0 and 'go6' in r.stdout,
+           'frozen, and programs start in another process', r)
+
+
 def disks(tmp, kernel):
     """Written, synced, found again after a reboot, clean for fsck."""
     images = [f'{tmp}/ext2', f'{tmp}/ext4']
@@ -376,7 +397,7 @@ try:
     make_initrd(tmp)
     for kernel in KERNELS:
         print('#', kernel)
-        parts = (boots, loops, parked, disks, network, panics)
+        parts = (boots, loops, parked, frozen, disks, network, panics)
         for part in parts:
             if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
                 if part(tmp, kernel) is False:
