@@ -22,7 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guest_console import Guest
+from guest_console import B, Guest
 import tap
 
 KERNELS = os.environ.get('LGUEST_VMLINUX', '').split()
