@@ -319,7 +319,7 @@ def jumps():
     jump('hostjump', every, bad)
     ok(not bad and not left_behind() and not canary.dead(),
        f'{len(every)} jumps into the Host hurt nobody else', bad)
-    every = [*range(0 if THOROUGH else pick.randrange(3), 96,
+    every = [*range(0 if THOROUGH else pick.randrange(3), 160,
                     1 if THOROUGH else 3), 4095]
     for name in 'gatejump', 'gatejump32':
         jump(name, every, bad)

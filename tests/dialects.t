@@ -59,12 +59,15 @@ with tempfile.TemporaryDirectory() as tmp:
                 tap.ok(re.findall(r'code changed +(\d+)', r.stderr) ==
                        (['4'] if said == 'f' else []),
                        'and a trace tells of what was changed', r)
-    for gates, said, changed in ('on', '3', ['4']), ('off', '0', []):
-        build(f'{tmp}/guest', source='calls.S')
+    for gates, guest, said, changed in (
+            ('on', 'LINUX', '3', ['4']), ('off', 'LINUX', '0', []),
+            ('on', 'OTHER', '0', [])):
+        build(f'{tmp}/guest', f'-D{guest}', source='calls.S')
         r = run(f'{tmp}/guest', f'--gates={gates}', '--trace-summary')
         tap.ok((r.returncode, r.stdout) == (0, f'abcdefghij{said}\n') and
                re.findall(r'code changed +(\d+)', r.stderr) == changed,
-               f'hypercalls of Linux, gates {gates}', r)
+               f'hypercalls as Linux has them, {guest.lower()}, gates {gates}',
+               r)
     build(f'{tmp}/guest', '-DLOST', source='calls.S')
     r = run(f'{tmp}/guest')
     tap.ok(r.returncode == 1 and re.search(
