@@ -85,6 +85,11 @@ def limits():
     lacks('files too small', limit(resource.RLIMIT_FSIZE, 1 << 20),
           "^a file for the Guest's memory: File size limit exceeded; "
           'see CONFIG_MEMFD_CREATE, ulimit -f$')
+    p = subprocess.run([LG, '8', f'{B}/guest'], capture_output=True, text=True,
+                       preexec_fn=limit(resource.RLIMIT_FSIZE, 1 << 20))
+    ok(p.returncode == 1 and p.stderr == "lguest: Guest memory: a file of "
+       f'{9 << 20} bytes: File too large; give the Guest less\n',
+       'and a Launcher says so, too', p.returncode, p.stderr)
     lacks('address space too small', limit(resource.RLIMIT_AS, 150 << 20),
           '^address space: Cannot allocate memory; see ulimit -v$')
     p = check('8', before=limit(resource.RLIMIT_AS, 150 << 20))

@@ -111,7 +111,8 @@ def endings(program):
     ok(status == 1 and t.restored() and line == b'console_test: as you wish\n',
        'an error: the terminal is restored', status, line)
     t.close()
-    for name in 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGPIPE':
+    for name in ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGPIPE',
+                 'SIGUSR2', 'SIGALRM', 'SIGXCPU'):
         t = Terminal(program, 'echo', '4', '10')
         sig = getattr(signal, name)
         raw = not t.restored()
@@ -363,14 +364,16 @@ def real():
     ok(status == 2 and t.restored(),
        'three ^C while nobody reads what it prints: status 2', status)
     t.close()
-    t = Terminal(*lguest, ready=False)
-    t.sees(b'# ', 20)
-    raw = not t.restored()
-    t.p.terminate()
-    status = t.wait(10)
-    ok(raw and status == -signal.SIGTERM and t.restored(),
-       'SIGTERM: terminal restored', status)
-    t.close()
+    for name in 'SIGTERM', 'SIGUSR1':
+        sig = getattr(signal, name)
+        t = Terminal(*lguest, ready=False)
+        t.sees(b'# ', 20)
+        raw = not t.restored()
+        t.p.send_signal(sig)
+        status = t.wait(10)
+        ok(raw and status == -sig and t.restored(),
+           f'{name}: terminal restored', status)
+        t.close()
 
 
 def real_inputs(d):

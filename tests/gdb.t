@@ -5,6 +5,7 @@ debugger of our own, which says what no gdb would say."""
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -219,6 +220,39 @@ def by_hand():
     ok(g.p.poll() is None, 'a debugger that hangs up leaves the Guest alone')
     g.p.kill()
     g.wait()
+    g = Guest(typed='run hello\nhalt\n')
+    d = Debugger()
+    d.send('g')
+    d.s.close()                         # before it has heard the answer
+    status = g.wait()
+    ok(status == 0 and 'Hello from ring 3' in g.text(),
+       'so does one that does not wait for its answer', status, g.text())
+
+
+def photographed():
+    """A snapshot has none of the debugger's breakpoints in it."""
+    shot = TMP + '/shot'
+    g = Guest(f'--snapshot={shot}', f'--initrd={BASE}/initrd.tar', '64',
+              GUEST)
+    d = Debugger()
+    for name in 'shutdown', 'process_fork':
+        d.ask(f'Z0,{symbol(name):x},1')
+    d.send('c')
+    for text in 'lguest# ', 'lguest: snapshot: ':
+        while text not in g.text() and g.p.poll() is None:
+            time.sleep(0.05)
+        if text == 'lguest# ':
+            g.p.send_signal(signal.SIGUSR1)
+    d.s.sendall(b'\x03')
+    there = d.answer(), d.ask(f'm{symbol("shutdown"):x},1')
+    g.p.kill()
+    g.wait()
+    p = subprocess.run([LG, f'--restore={shot}'], capture_output=True,
+                       text=True, input='run hello\nhalt\n', timeout=120)
+    ok(there == ('S02', 'cc') and p.returncode == 0 and
+       'Hello from ring 3' in p.stdout,
+       'a snapshot has no breakpoints in it, and the Guest keeps them', there,
+       p)
 
 
 def idle():
@@ -331,6 +365,7 @@ def main():
     try:
         debian()
         by_hand()
+        photographed()
         idle()
         watched()
         reboot()

@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -284,6 +285,38 @@ def others_files():
     ok(g.until(PROMPT) and g.halt()[0] == 0, 'and it is there after a reboot')
 
 
+def outputs():
+    """A socket is standard output, and there is no network."""
+    a, b = socket.socketpair()
+    p = subprocess.Popen([f'{B}/lguest', f'--initrd={B}/initrd.tar', '64',
+                          f'{B}/guest'], stdin=b, stdout=b,
+                         stderr=subprocess.PIPE)
+    b.close()
+    a.settimeout(60)
+    a.sendall(b'run hello\nhalt\n')
+    said = b''.join(iter(lambda: a.recv(4096), b''))
+    err = p.stderr.read()
+    ok(p.wait(60) == 0 and b'Hello from ring 3' in said and not err,
+       'a socket as standard output', p.returncode, said, err)
+    a.close()
+
+
+def exchanged():
+    """A kernel is made anew while its Guest runs, and the Guest reboots."""
+    kernel = f'{TMP}/kernel'
+    shutil.copy(f'{B}/guest', kernel)
+    g = Guest(kernel=kernel)
+    good = g.until(PROMPT)
+    shutil.copy(f'{B}/guest', kernel + '.o')
+    os.rename(kernel + '.o', kernel)
+    g.send('reboot\n')
+    status, _, err = g.end() if landlock() else g.halt()
+    ok(good and status == 1 and err == f'lguest: {kernel}: not the file that '
+       'it was when lguest was started, and the sandbox has a right to no '
+       'other; start lguest anew\n' if landlock() else status == 0,
+       'a kernel that was exchanged: what is the matter is said', err)
+
+
 def reboots():
     """More often than sixteen fences of Landlock would let us."""
     diary = f'{TMP}/diary'
@@ -407,8 +440,8 @@ def words():
 
 
 def main():
-    for part in (words, lacking, states, others_files, reboots, attempts,
-                 lists):
+    for part in (words, lacking, states, others_files, outputs,
+                 exchanged, reboots, attempts, lists):
         try:
             part()
         except Exception as e:      # a hang or an end that nobody expected
