@@ -20,7 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 # What returns.S says: 1 its way out is changed, 2 and 4 its way in (ds and fs),
-# 8 there are gates; a digit of base 16.
+# 8 there are gates; a digit of base 16. Then, how many of its functions that
+# end a queue are changed: two, where a third is not quite like them.
 VARIANTS = ['as Linux has it', 'another word stored', 'a lower address',
             'another prefix', 'a range too long', 'a range too soon',
             'a range across the end of memory', 'a range below the kernel']
@@ -48,7 +49,7 @@ with tempfile.TemporaryDirectory() as tmp:
                f'a Guest of {year}', r)
     for variant, name in enumerate(VARIANTS):
         build(f'{tmp}/guest', f'-DVARIANT={variant}', source='returns.S')
-        for gates, said in ('on', 'e' if variant else 'f'), ('off', '0'):
+        for gates, said in ('on', 'f2' if not variant else 'e0'), ('off', '00'):
             r = run(f'{tmp}/guest', f'--gates={gates}')
             tap.ok((r.returncode, r.stdout, r.stderr) ==
                    (0, said + '\n', ''),
@@ -57,7 +58,7 @@ with tempfile.TemporaryDirectory() as tmp:
                 r = run(f'{tmp}/guest', f'--gates={gates}',
                         '--trace-summary')
                 tap.ok(re.findall(r'code changed +(\d+)', r.stderr) ==
-                       (['4'] if said == 'f' else []),
+                       (['6'] if said == 'f2' else []),
                        'and a trace tells of what was changed', r)
     for gates, guest, said, changed in (
             ('on', 'LINUX', '3', ['4']), ('off', 'LINUX', '0', []),

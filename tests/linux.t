@@ -196,9 +196,27 @@ def loops(tmp, kernel):
         else:
             tap.ok(status == 0 and f'ok {what}' in text,
                    f'linux_guest {what}, {seconds} s', text, status)
+    neighbours(g)
     idle(g)
     r = g.poweroff()
     tap.ok(r[0] == 0, 'and poweroff', r)
+
+
+def neighbours(g):
+    """A program's page that its kernel has touched has a neighbour in its two
+    mebibytes, so that the page table stays when the page goes (ch:shadow)."""
+    host = [p for p in children(g.p.pid)
+            if 'lguest-host' in os.readlink(f'/proc/{p}/exe')]
+    with open(f'/proc/{host[0]}/maps') as f:
+        low = [(int(m[1], 16), int(m[2], 16), m[3]) for m in
+               (re.match(r'(\w+)-(\w+) (\S+)', line) for line in f)
+               if int(m[1], 16) < 0xC0000000]
+    pages = [at for at, _, rights in low if rights[0] == 'r']
+    alone = [hex(at) for at in pages
+             if not any(a != at and at >> 21 in (a >> 21, end - 1 >> 21)
+                        for a, end, _ in low)]
+    tap.ok(pages and not alone, 'no page of a program that its kernel has '
+           'touched is alone in its page table', alone, low)
 
 
 def ticks(pid):

@@ -4,7 +4,8 @@
  * way in, if it has gates and they are exactly what they should be; what
  * becomes of the Guest's registers, flags and interrupts must be the same
  * either way. It ends with `Power down', after a line that says what was
- * changed, or with the number of the step that failed.
+ * changed, or with the number of the step that failed. Nor may it be seen
+ * which of the functions that end a queue of hypercalls were changed.
  *
  * -DVARIANT: 0, as Linux has it; 1 the word stored is another; 2 its address
  * is a lower one; 3 another prefix; 4, 5 the range is longer, at either end;
@@ -134,6 +135,38 @@ back_from_program:
 6:	cmp $200, %edi
 	jb 4b
 #endif
+
+	/* The ends of a queue, more often than the ring has slots. */
+	xor %ebp, %ebp
+7:	.irp end, end_of_changes, end_of_switch, no_end
+	mov %ebp, %ecx
+	and $63, %ecx
+	movb $0, data + 24(%ecx)		/* TS 0, in the next slot */
+	imul $20, %ecx, %edx
+	movl $8, data + RING(%edx)
+	mov $0x11112222, %eax
+	mov $0x77778888, %ebx
+	mov $0x9999aaaa, %esi
+	mov $0xbbbbcccc, %edi
+	mov %esp, kernel_stack
+	call \end
+	CHECK 10, e				/* its argument is handed on */
+	cmp %esp, kernel_stack
+	CHECK 11, e
+	cmp $0x77778888, %ebx
+	CHECK 12, e
+	cmp $0x9999aaaa, %esi
+	CHECK 13, e
+	cmp $0xbbbbcccc, %edi
+	CHECK 14, e
+	mov %ebp, %ecx
+	and $63, %ecx
+	cmpb $0xff, data + 24(%ecx)		/* it has been served */
+	CHECK 15, e
+	inc %ebp
+	.endr
+	cmp $300, %ebp
+	jb 7b
 
 	call say_what_has_changed
 	HCALL 2, $power_down, $1		/* SHUTDOWN */
@@ -273,7 +306,57 @@ way_out:
 way_out_end:
 	nop
 
-	/* Which of the two has the Host changed? */
+	/*
+	 * Two functions as Linux has them, and one that goes on where they
+	 * jump away.
+	 */
+	.macro FLUSH
+	mov %esi, %eax
+	mov %esi, %ebx
+	mov %esi, %ecx
+	mov %esi, %edx
+	int $0x1f
+	.endm
+
+	.skip 3000, 0x90
+end_of_changes:
+	push %esi
+	xor %esi, %esi
+	push %ebx
+changes_flush:
+	FLUSH
+	pop %ebx
+	pop %esi
+	.byte 0xe9
+	.long changed - . - 4
+end_of_switch:
+	push %edi
+	mov %eax, %edi
+	push %esi
+	xor %esi, %esi
+	push %ebx
+switch_flush:
+	FLUSH
+	pop %ebx
+	mov %edi, %eax
+	pop %esi
+	pop %edi
+	.byte 0xe9
+	.long switched - . - 4
+no_end:	push %esi
+	xor %esi, %esi
+	push %ebx
+no_flush:
+	FLUSH
+	pop %ebx
+	pop %esi
+changed:
+	mov $0x11112222, %eax
+switched:
+	cmp $0x11112222, %eax
+	ret
+
+	/* Which of the two has the Host changed? And how many ends? */
 say_what_has_changed:
 	mov $way_out, %esi
 	mov $before, %edi
@@ -302,6 +385,13 @@ say_what_has_changed:
 	jbe 3f
 	add $'a' - '9' - 1, %eax
 3:	mov %al, said
+	mov $'0', %al
+	.irp flush, changes_flush, switch_flush, no_flush
+	cmpw $0xf389, \flush + 2		/* mov %esi, %ebx */
+	setne %cl
+	add %cl, %al
+	.endr
+	mov %al, said + 1
 	HCALL 17, $said				/* NOTIFY: early console */
 	ret
 
@@ -336,7 +426,7 @@ clocks:	.long 0
 result:	.long 0
 kernel_stack:
 	.long 0
-said:	.asciz "0\n"
+said:	.asciz "00\n"
 power_down:
 	.asciz "Power down"
 failed:	.ascii "step "
