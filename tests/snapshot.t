@@ -266,6 +266,14 @@ def kept():
     ok(good and status == 0 and 'process 2' in g.text(),
        'restored from the file that it is written to, it reboots', status,
        g.text())
+    g, good = goes_on(f'--snapshot={FILE}')
+    g.type('reboot\n')
+    good = good and g.wait_for('Type help')
+    g.p.send_signal(signal.SIGUSR1)
+    time.sleep(0.3)
+    status = g.end('run hello\nhalt\n')
+    ok(good and status == 0 and 'process 2' in g.text(),
+       'a wish after that is lost, and ends nobody', status, g.text())
     if BASE != B:       # a program that is examined has no fence
         return
     g = Guest(f'--snapshot={FILE}')
