@@ -120,7 +120,10 @@ def manual(there):
     ok(p.returncode == 0 and p.stderr == '', 'the page is good roff', p.stderr)
     text, wrong = plain(p.stdout), []
     for name, (value, help_) in options().items():
-        want = f'{name}{value} {help_[0].upper()}{help_[1:]}.'
+        # What is to be typed, as --host=auto, keeps its small letter.
+        typed = re.match(r'(auto|off)\b', help_)
+        begin = help_[0] if typed else help_[0].upper()
+        want = f'{name}{value} {begin}{help_[1:]}.'
         if want not in text:
             wrong.append(want)
     ok(not wrong, 'it has each option with the words of --help', wrong, text)
