@@ -94,6 +94,29 @@ high:
 	cmp %edi, %ebx
 	CHECK 6, e
 
+	/*
+	 * Other code at the address of a site, as of a module in the place of
+	 * one that is gone; and again, more often than the Host has places.
+	 */
+	mov $30, %ebp
+5:	movb $0xb8, one_move			/* mov $17, %eax */
+	movl $17, one_move + 1
+	xorb $0xfb ^ 0xf3, one_move + 6		/* mov %edi or %esi, %ebx */
+	mov $2, %edx				/* by trap, then the gate */
+6:	mov $letter, %edi
+	mov $nothing, %esi
+	testl $1, %ebp
+	jz 7f
+	xchg %edi, %esi
+7:	mov $one_move + HIGH, %eax
+	call *%eax
+	cmp $nothing, %ebx
+	CHECK 9, e
+	dec %edx
+	jnz 6b
+	dec %ebp
+	jnz 5b
+
 #ifndef OTHER
 	/* Interrupts at every point, and they make hypercalls, too. */
 	movl $0, data + 4			/* blocked_interrupts */
@@ -204,6 +227,8 @@ pointer:
 	.long letter
 clocks:	.long 0
 letter:	.asciz "a"
+nothing:
+	.asciz ""
 changed:
 	.asciz "0\n"
 power_down:

@@ -61,7 +61,7 @@ with tempfile.TemporaryDirectory() as tmp:
                        (['6'] if said == 'f2' else []),
                        'and a trace tells of what was changed', r)
     for gates, guest, said, changed in (
-            ('on', 'LINUX', '3', ['4']), ('off', 'LINUX', '0', []),
+            ('on', 'LINUX', '3', ['34']), ('off', 'LINUX', '0', []),
             ('on', 'OTHER', '0', [])):
         build(f'{tmp}/guest', f'-D{guest}', source='calls.S')
         r = run(f'{tmp}/guest', f'--gates={gates}', '--trace-summary')

@@ -208,10 +208,13 @@ def by_hand():
              'm1,fffffff': 'E01', 'M1,2:00': 'E01', 'Mc0100000,1:zz': 'E01',
              'P99=00000000': 'E01', 'P0=12': 'E01', 'Z1,1,1': '',
              'Z0,0,1': 'E02', 'Z2,c0100000,9': 'E02', 'Z0': 'E01',
-             'vCont?': '', 'X': '', '': '', 'qRcmd': '', '?': 'S05'}
+             'vCont?': '', 'X': '', '': '', 'qRcmd': '', 'cx': '', 's1x': '',
+             'c123456789': '', '?': 'S05'}
+    before = d.registers()
     got = {order: d.ask(order) for order in wrong}
-    ok(got == wrong, 'wrong orders are answered, and do nothing',
+    ok(got == wrong, 'wrong orders are answered',
        {k: v for k, v in got.items() if wrong[k] != v})
+    ok(d.registers() == before, 'and do nothing', before, d.registers())
     d.s.sendall(b'$g#00')
     d.s.sendall(b'#$$$' + b'x' * 5000 + b'#00')
     ok(d.ask('?') == 'S05', 'rubbish on the line is not an order')
