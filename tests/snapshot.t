@@ -395,10 +395,20 @@ def refused():
     good = g.wait_for('cannot write; make room')
     ok(good and g.end('halt\n') == 0, 'a full disk: the Guest goes on',
        g.text())
-    p = subprocess.run([LG, '--snapshot=/nonexistent/x', '64', 'k'],
-                       capture_output=True, text=True)
+    p = subprocess.run([LG, '--snapshot=/nonexistent/x', '64',
+                        f'{BASE}/guest'], capture_output=True, text=True)
     ok(p.returncode == 1 and 'cannot open for writing' in p.stderr,
        'no place for it', p.stderr)
+    none = TMP + '/none'
+    for name, *words in ((none, '64', none), (TMP, '64', TMP),
+                         (none, f'--initrd={none}', '64', f'{BASE}/guest')):
+        made = tempfile.mkdtemp(dir=TMP)
+        p = subprocess.run([LG, f'--snapshot={made}/x', *words],
+                           capture_output=True, text=True, timeout=60)
+        ok(p.returncode == 1 and len(p.stderr.splitlines()) == 1 and
+           name in p.stderr and not os.listdir(made),
+           f'{" ".join(words)}: nothing is left behind', p.stderr,
+           os.listdir(made))
 
 
 def main():

@@ -190,6 +190,14 @@ def refused():
         ok(p.returncode == 1 and
            p.stderr == f'lguest: --trace={path}: {why}\n',
            f'--trace={path}', p.returncode, p.stderr)
+    with open(FILE, 'w') as f:
+        f.write('[]')
+    for path in FILE, FILE + '.made':
+        p = run(f'--trace={path}', '64', '/nonexistent/kernel')
+        ok(p.returncode == 1 and p.stderr == 'lguest: kernel /nonexistent/'
+           'kernel: cannot open: No such file or directory\n' and
+           os.path.getsize(FILE) == 2 and not os.path.exists(FILE + '.made'),
+           'no kernel: no diary is made, and none emptied', p.stderr)
     if not ASAN:        # which has no sandbox
         p = subprocess.Popen([LG, f'--trace={FILE}', INITRD, '64', GUEST],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
