@@ -106,6 +106,17 @@ def devices():
         'lguest device?')
 
 
+def unheard():
+    """What is printed for nobody is an error, if it is all there was to do."""
+    for word in '--help', '--version', '--check':
+        with open('/dev/full', 'w') as full:
+            p = subprocess.run([LG, word], stdout=full, timeout=120,
+                               stderr=subprocess.PIPE, text=True)
+        ok(p.returncode == 1 and p.stderr == 'lguest: standard output: cannot '
+           'write; make room, or send it elsewhere: No space left on device\n',
+           f'{word} on a full disk', p.returncode, p.stderr)
+
+
 def closed():
     """Started without descriptors 0 to 2, nothing else takes their place."""
     p = subprocess.run(['sh', '-c', f'exec "$0" --verbose 64 /nonexistent '
@@ -114,4 +125,5 @@ def closed():
 
 
 main()
+unheard()
 done()
