@@ -917,6 +917,21 @@ static void test_end(void)
 	says(open_word, file("locked"), 0, "", "and no lock");
 }
 
+static void test_endless(void)
+{
+	uint16_t before;
+
+	make("endless", SECTORS * 512);
+	create(file("endless"));
+	ask(77, 0, 0x1000, 512);	/* which nobody knows */
+	before = used->idx;
+	alarm(60);
+	offer_without_end((uint8_t *)ring);
+	devices_notify(ring_address);
+	ok(before == 1 && used->idx == 1 + VRING_SIZE,
+	   "of a ring that never ends, one round: %d", used->idx - 1);
+}
+
 int main(int argc, char *argv[])
 {
 	place = argc > 1 ? argv[1] : ".";
@@ -945,5 +960,6 @@ int main(int argc, char *argv[])
 	test_indirect();
 	test_opening();
 	test_end();
+	test_endless();
 	return done();
 }

@@ -652,6 +652,21 @@ static void test_lies(void)
 	lie("never offered", lie_features);
 }
 
+static void test_endless(void)
+{
+	static const struct net_hdr plain;
+	uint16_t before;
+
+	begin();
+	transmit(&plain, 60);
+	before = tx.used->idx;
+	alarm(60);
+	offer_without_end((uint8_t *)tx.desc);
+	devices_notify(tx.address);
+	ok(before == 1 && tx.used->idx == 1 + VRING_SIZE,
+	   "of a ring that never ends, one round: %d", tx.used->idx - 1);
+}
+
 int main(void)
 {
 	struct sockaddr_ll at = { .sll_family = AF_PACKET,
@@ -672,6 +687,7 @@ int main(void)
 	test_transmit();
 	test_all_large();
 	test_lies();
+	test_endless();
 	devices_stop();
 	return done();
 }

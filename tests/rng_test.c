@@ -84,6 +84,11 @@ static int kernel(void)
 	ok(used->idx == 3 && used->ring[2].len == 4096
 	   && zeroes(0x11000, 0x1000) == 0x1000,
 	   "of half a mebibyte, 4096 bytes");
+	alarm(60);
+	offer_without_end(mem + RING);
+	devices_notify(RING);
+	ok(used->idx == 3 + VRING_SIZE,
+	   "of a ring that never ends, one round: %d", used->idx - 3);
 	return done();
 }
 

@@ -214,6 +214,17 @@ def refused():
        '--trace without a file', p.stderr)
 
 
+def names():
+    """Every call of the contract has a name in a trace."""
+    with open(f'{BASE}/t/contract/lguest.h', encoding='utf-8') as f:
+        calls = re.findall(r'LHCALL_(\w+)\s+= \d+', f.read())
+    with open(f'{BASE}/t/launcher/trace.c', encoding='utf-8') as f:
+        trace = f.read()
+    missing = [c for c in calls if f'[LHCALL_{c}] = "{c}"' not in trace]
+    ok(len(calls) > 15 and not missing, 'hypercalls have their names', missing,
+       calls)
+
+
 def hostile():
     program = TMP + '/trace_test'
     subprocess.run([*CC, '-O1', '-g', '-std=gnu11', '-Wall', '-Wextra',
@@ -243,6 +254,7 @@ def main():
     unless_torn(killed)
     unless_torn(full)
     refused()
+    names()
     if not ASAN:
         hostile()
     subprocess.run(['rm', '-rf', TMP])
