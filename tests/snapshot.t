@@ -389,11 +389,21 @@ def refused():
         if status not in (0, 1, 2, 'hangs'):
             hang += [n, status, g.text()]
     ok(not hang, 'a forged one may hang or die, and nobody else', *hang)
-    g = Guest('--snapshot=/dev/full')
+    pipe = TMP + '/pipe'
+    os.mkfifo(pipe)
+    for path in '/dev/null', '/dev/full', pipe:
+        p = subprocess.run([LG, f'--snapshot={path}', '64', f'{BASE}/guest'],
+                           stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=60)
+        ok(p.returncode == 1 and p.stderr == f'lguest: --snapshot={path}: not '
+           'a regular file; name one, or one that is to be made\n',
+           f'--snapshot={path}', p.returncode, p.stderr)
+    g = Guest(f'--snapshot={FILE}')
     g.wait_for('lguest# ')
+    g.may_write(50000)
     g.p.send_signal(signal.SIGUSR1)
     good = g.wait_for('cannot write; make room')
-    ok(good and g.end('halt\n') == 0, 'a full disk: the Guest goes on',
+    ok(good and g.end('halt\n') == 0, 'no room: the Guest goes on',
        g.text())
     p = subprocess.run([LG, '--snapshot=/nonexistent/x', '64',
                         f'{BASE}/guest'], capture_output=True, text=True)
