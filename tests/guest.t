@@ -186,9 +186,10 @@ def sizes():
                                mem='300').end()
         ok(code == 1 and 'larger than 240 MiB' in err,
            'a ramdisk that does not fit into its window', code, err)
-    code, out, err = Guest('init=/bin/hello', mem='4').end()
-    ok(code == 1 and 'needs at least 8 MiB' in err, '4 MiB are too few',
-       code, err)
+    for mem in ('2', '3', '4', '7'):
+        code, out, err = Guest('init=/bin/hello', mem=mem).end()
+        ok(code == 1 and 'needs at least 8 MiB' in err,
+           f'{mem} MiB are too few', code, err)
 
 
 g = conversation()
