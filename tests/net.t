@@ -365,6 +365,12 @@ def two_guests(g):
     ok(said.count('answered') == 5, 'and the other', said)
     ok(h.numbers()['pings answered'] == 5, 'and each was answered by the '
        'other and not by itself')
+    h.ask('run sh &')
+    h.p.stdin.write(b'ping 10.77.0.99\nping 10.77.0.98\n')
+    h.p.stdin.flush()
+    said = h.until("is under way\n", 20)
+    ok("somebody else's ping" in said, 'a second shell may not ping beside '
+       'the first, and is told so', said, h.text)
     bridge = sh('ip', '-o', 'link', 'show', 'master', 'br0').stdout
     ok('tap0' in bridge and 'tap1' in bridge, 'both taps are in it', bridge)
     h.p.kill()
