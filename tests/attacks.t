@@ -250,7 +250,7 @@ def bell():
     p.stdin.write(b'typed\n')
     p.stdin.flush()
     woken = soon(lambda: sleeps_in('1', '202') == waker)    # write, futex
-    refused = sleeps_in('202') == waker
+    refused = soon(lambda: sleeps_in('202') == waker)
     os.kill(p.pid, signal.SIGCONT)
     ended = stop(p)
     left = left_behind()
