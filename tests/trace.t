@@ -198,6 +198,10 @@ def refused():
            'kernel: cannot open: No such file or directory\n' and
            os.path.getsize(FILE) == 2 and not os.path.exists(FILE + '.made'),
            'no kernel: no diary is made, and none emptied', p.stderr)
+        p = run(f'--trace={path}', '--block=/nonexistent/disk', '64', GUEST)
+        ok(p.returncode == 1 and 'cannot open /nonexistent/disk' in p.stderr
+           and os.path.getsize(FILE) == 2 and
+           not os.path.exists(FILE + '.made'), 'nor with no disk', p.stderr)
     if not ASAN:        # which has no sandbox
         p = subprocess.Popen([LG, f'--trace={FILE}', INITRD, '64', GUEST],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
