@@ -245,8 +245,12 @@ def bell():
         return [n for n in others if proc(n, 'syscall', r'(\d+)') in calls]
 
     waker = soon(lambda: sleeps_in('23', '270'))        # select
-    os.kill(p.pid, signal.SIGSTOP)
-    full = soon(lambda: proc(host, 'fdinfo/5', 'count: *(f{15}e)$'))
+    for _ in range(10):     # it may be about to let the Guest go on: again
+        os.kill(p.pid, signal.SIGSTOP)
+        if full := soon(lambda: proc(host, 'fdinfo/5', 'count: *(f{15}e)$'), 3):
+            break
+        os.kill(p.pid, signal.SIGCONT)
+        time.sleep(.2)
     p.stdin.write(b'typed\n')
     p.stdin.flush()
     woken = soon(lambda: sleeps_in('1', '202') == waker)    # write, futex
